@@ -1,1 +1,1 @@
-"""TODO."""
+"""What happens around a run: project paths in the configuration, tracking in MLflow, the summary at the end."""

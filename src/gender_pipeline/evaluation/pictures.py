@@ -1,0 +1,236 @@
+"""Pictures of a model's answers and of its training, as PNG bytes that depend on their input alone."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gender_pipeline.evaluation.metrics import CALIBRATION_BINS, Answers, FloatArray, calibration_bins
+from gender_pipeline.evaluation.predictions import class_names_of, read_answers
+from gender_pipeline.evaluation.slices import OVERALL, Metrics, Slice, interval_text
+from gender_pipeline.schema import TEST
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for a line on white.
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK, FAINT, GRID = "#1F2933", "#5F6B76", "#DDE2E7"
+MAX_NAMED_CLASSES: Final = 12  # more do not fit beside a matrix or into a legend
+DOTS_PER_INCH: Final = 150
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSplit:
+    """One split's answers with its metrics: what a picture is drawn of.
+
+    Attributes:
+        split: Name of the split.
+        answers: Its N photos.
+        class_names: k names; for two classes the last is class 1.
+        slices: The split's part of the metrics: `all` and one slice a source.
+    """
+
+    split: str
+    answers: Answers
+    class_names: tuple[str, ...]
+    slices: dict[str, Slice]
+
+    @property
+    def subtitle(self) -> str:
+        """The split and its size, for the line below a picture's title."""
+        overall = self.slices[OVERALL]
+        return f"{self.split} split, {overall['photos']:,} photos of {overall['subjects']:,} subjects"
+
+    def text(self, metric: str) -> str:
+        """The overall value of a metric with its interval, as text."""
+        return interval_text(self.slices[OVERALL]["metrics"][metric])
+
+    def one_against_rest(self) -> Iterator[tuple[str, NDArray[np.bool_], FloatArray]]:
+        """Yield (name, whether a photo is of the class (N,), the class' probability (N,)) for each class with a curve.
+
+        That is class 1 of two, all of more, and none which is the only one among the photos or missing there.
+        """
+        for code, name in enumerate(self.class_names):
+            positive = self.answers.truth == code
+            if (code > 0 or len(self.class_names) > 2) and 0 < positive.sum() < len(positive):
+                yield name, positive, self.answers.probabilities[:, code]
+
+
+def draw_pictures(predictions: pd.DataFrame, metrics: Metrics, history: pd.DataFrame) -> dict[str, bytes]:
+    """Draw the answers to the test photos (without any: to the last split measured) and the training.
+
+    Args:
+        predictions: The predictions table.
+        metrics: What `measure` made of it.
+        history: One row an epoch: `epoch, loss, accuracy, val_loss, val_accuracy`; NaN where not measured.
+
+    Returns:
+        PNG bytes by file name. The same input gives the same bytes under the same matplotlib.
+    """
+    split = TEST if TEST in metrics else list(metrics)[-1]
+    photos = predictions[predictions["split"] == split]
+    measured = MeasuredSplit(split, read_answers(photos), class_names_of(predictions), metrics[split])
+    painters: dict[str, Callable[[MeasuredSplit], Figure]] = {
+        "confusion_matrix.png": draw_confusion_matrix,
+        "roc_curve.png": draw_roc_curve,
+        "precision_recall_curve.png": draw_precision_recall_curve,
+        "calibration.png": draw_calibration,
+        "accuracy_by_source.png": draw_accuracy_by_source,
+    }
+    pictures = {name: _png(draw(measured)) for name, draw in painters.items()}
+    return pictures if history.empty else {**pictures, "history.png": _png(draw_history(history))}
+
+
+def draw_confusion_matrix(measured: MeasuredSplit) -> "Figure":
+    """Draw counts, and each one's share of its row: of the photos with that label."""
+    n_classes = len(measured.class_names)
+    counts = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(counts, (measured.answers.truth, measured.answers.predicted), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(3.4 + 0.75 * n_classes, 10.0)
+    figure, axes = _figure("Confusion matrix", measured.subtitle, size=(side + 0.6, side))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="Predicted", ylabel="Label")
+    axes.grid(visible=False)
+    if n_classes <= MAX_NAMED_CLASSES:
+        names = [_label(name) for name in measured.class_names]
+        axes.set_xticks(range(n_classes), names, rotation=0 if n_classes < 5 else 45)
+        axes.set_yticks(range(n_classes), names)
+        for (row, column), share in np.ndenumerate(shares):
+            # White on the dark half of the blues, dark on the light one.
+            colour = "white" if share > 0.55 else INK
+            text = f"{counts[row, column]:,}\n{share:.1%}"
+            axes.text(column, row, text, ha="center", va="center", color=colour, size=12 if n_classes < 5 else 7)
+    return figure
+
+
+def draw_roc_curve(measured: MeasuredSplit) -> "Figure":
+    """Draw the ROC curve of class 1, or of each of more than two classes against the rest."""
+    from sklearn.metrics import auc, roc_curve
+
+    figure, axes = _figure("ROC curve", f"{measured.subtitle}\nROC AUC {measured.text('roc_auc')}")
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="chance")
+    for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
+        false_positive, true_positive, _ = roc_curve(positive, scores)
+        label = f"{_label(name)}, AUC {auc(false_positive, true_positive):.3f}"
+        axes.plot(false_positive, true_positive, label=label, **_line(number))
+    axes.set(xlabel="False positive rate", ylabel="True positive rate", aspect="equal")
+    return _with_legend(figure, axes, place="lower right")
+
+
+def draw_precision_recall_curve(measured: MeasuredSplit) -> "Figure":
+    """Draw the precision-recall curve of class 1, or of each of more than two classes against the rest."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    figure, axes = _figure("Precision and recall", measured.subtitle)
+    for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
+        precision, recall, _ = precision_recall_curve(positive, scores)
+        label = f"{_label(name)}, average precision {average_precision_score(positive, scores):.3f}"
+        axes.plot(recall, precision, label=label, **_line(number))
+        if len(measured.class_names) == 2:
+            axes.axhline(positive.mean(), color=FAINT, linestyle=":", label="chance")
+    axes.set(xlabel="Recall", ylabel="Precision", aspect="equal")
+    return _with_legend(figure, axes, place="lower left")
+
+
+def draw_calibration(measured: MeasuredSplit) -> "Figure":
+    """Draw how often the answers of each probability are right, over how many photos have it."""
+    confidence = measured.answers.confidence
+    right = (measured.answers.truth == measured.answers.predicted).astype(float)
+    by_bin = pd.DataFrame({"stated": confidence, "right": right}).groupby(calibration_bins(confidence)).mean()
+    subtitle = f"{measured.subtitle}\nexpected calibration error {measured.text('ece')}"
+    figure, axes = _figure("Calibration", subtitle, size=(5.6, 6.4), rows=(3, 1))
+    upper, lower = figure.axes
+    upper.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
+    upper.plot(by_bin["stated"], by_bin["right"], "o-", color=COLOURS[0], label="photos, in steps of 0.05")
+    upper.set(ylabel="Share of right answers", ylim=(-0.02, 1.02))
+    lower.hist(confidence, bins=np.linspace(0, 1, CALIBRATION_BINS + 1).tolist(), color=COLOURS[0], edgecolor="white")
+    lower.set(xlabel="Probability of the predicted class", ylabel="Photos", xlim=(1 / len(measured.class_names), 1.01))
+    return _with_legend(figure, axes, place="upper left")
+
+
+def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
+    """Draw the accuracy with its interval, overall and by source."""
+    figure, axes = _figure("Accuracy by source", measured.subtitle, size=(7.2, 2.0 + 0.55 * len(measured.slices)))
+    for row, (source, part) in enumerate(measured.slices.items()):
+        accuracy, colour = part["metrics"]["accuracy"], COLOURS[int(source != OVERALL)]
+        if accuracy["low"] is not None:
+            axes.plot([accuracy["low"], accuracy["high"]], [row, row], color=colour, linewidth=5, alpha=0.35)
+        axes.plot(accuracy["value"], row, "o", color=colour, markersize=8)
+        text = f"{interval_text(accuracy)}  "
+        axes.annotate(text, (accuracy["value"], row), (0, 9), textcoords="offset points", ha="center", color=INK, size=9)
+    names = [f"{_label(name)}\n{part['photos']:,} / {part['subjects']:,}" for name, part in measured.slices.items()]
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="Accuracy (bar: interval over subjects; below the names: photos / subjects)")
+    axes.set_ylim(len(names) - 0.5, -0.7)
+    return figure
+
+
+def draw_history(history: pd.DataFrame) -> "Figure":
+    """Draw loss and accuracy over the epochs; the epoch with the lowest validation loss is marked."""
+    from matplotlib.ticker import MaxNLocator
+
+    best = history.loc[history["val_loss"].idxmin()] if history["val_loss"].notna().any() else None
+    subtitle = f"{len(history)} epochs" + ("" if best is None else f", lowest validation loss in epoch {best['epoch']:.0f}")
+    figure, axes = _figure("Training history", subtitle, size=(6.4, 6.4), rows=(1, 1))
+    for panel, column in zip(figure.axes, ("loss", "accuracy"), strict=True):
+        panel.plot(history["epoch"], history[column], "o-", color=COLOURS[0], markersize=4, label="train")
+        panel.plot(history["epoch"], history[f"val_{column}"], "s-", color=COLOURS[1], markersize=4, label="validation")
+        panel.set_ylabel(column.capitalize())
+        if best is not None:
+            panel.axvline(best["epoch"], color=FAINT, linestyle=":", label="lowest validation loss")
+    figure.axes[1].set_xlabel("Epoch")
+    figure.axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _with_legend(figure, axes, place="best")
+
+
+def _figure(
+    title: str, subtitle: str, *, size: tuple[float, float] = (5.6, 6.0), rows: tuple[int, ...] = (1,)
+) -> "tuple[Figure, Axes]":
+    """Return an empty figure of `size` inches with panels below each other, `rows` high, and the uppermost of them."""
+    # Not pyplot: its global state is no thread's own.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
+    for axes in panels:
+        axes.grid(visible=True, color=GRID, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK, labelsize=10)
+    panels[0].set_title(subtitle, loc="left", color=FAINT, size=10)
+    figure.suptitle(title, x=0.02, ha="left", color=INK, size=14, weight="bold")
+    return figure, panels[0]
+
+
+def _line(number: int) -> dict[str, object]:
+    # The style changes when the colours begin anew, so that no two of 21 lines look the same.
+    style = ("-", "--", "-.")[number // len(COLOURS) % 3]
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": style, "linewidth": 2}
+
+
+def _with_legend(figure: "Figure", axes: "Axes", *, place: str) -> "Figure":
+    if 0 < len(axes.get_legend_handles_labels()[1]) <= MAX_NAMED_CLASSES + 1:
+        axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
+    return figure
+
+
+def _label(name: str) -> str:
+    """Return a name from the data as text to draw: short, on one line, and without matplotlib's mathematics."""
+    line = " ".join(name.split())
+    return (line if len(line) <= 20 else f"{line[:19]}…").replace("$", r"\$")
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,31 @@
+"""Nodes that bring raw archives into shards and a manifest."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
+from gender_pipeline.sources import SourcesSettings, read_photos, source_digest
+from gender_pipeline.sources.sample import SampleSettings
+from gender_pipeline.sources.sample import draw_sample as write_sample
+
+
+def draw_sample(sample: SampleSettings) -> Callable[[Path], None]:
+    """Return what draws the sample archives into a folder; with no subjects it draws nothing."""
+    return partial(write_sample, sample)
+
+
+def ingest_photos(raw_archives: Path, sources: SourcesSettings, images: ShardSettings) -> Callable[[Path], ShardStore]:
+    """Return what brings a shard folder up to date with the sources; unchanged ones are not read again."""
+    photos = {
+        name: SourcePhotos(source_digest(raw_archives, data_set), partial(read_photos, raw_archives, data_set))
+        for name, data_set in sources.data_sets.items()
+    }
+    return partial(update_shards, sources=photos, settings=images)
+
+
+def list_photos(image_shards: ShardStore) -> pd.DataFrame:
+    """Return the manifest: one row a photo, all columns but the image."""
+    return image_shards.manifest()

@@ -1,0 +1,51 @@
+"""Nodes that judge a candidate against thresholds and the champion, and propose it to the registry."""
+
+from typing import Any
+
+import pandas as pd
+
+from gender_pipeline.evaluation import flat_metrics
+from gender_pipeline.images.shards import ShardStore
+from gender_pipeline.registration import (
+    Champion,
+    Proposal,
+    RegistrationSettings,
+    Verdict,
+    judge_candidate,
+    score_on_test,
+    write_model_card,
+)
+from gender_pipeline.training import FeatureCache, TrainedModel
+
+
+def score_champion(
+    champion: Champion | None, split_manifest: pd.DataFrame, image_shards: ShardStore, feature_cache: FeatureCache
+) -> dict[str, Any] | None:
+    """Return the production model's accuracy on the candidate's test photos, or None where production is empty."""
+    return None if champion is None else score_on_test(champion, split_manifest, image_shards, feature_cache)
+
+
+def judge(
+    model: TrainedModel,
+    metrics: dict[str, Any],
+    champion_score: dict[str, Any] | None,
+    registration: RegistrationSettings,
+) -> Verdict:
+    """Return whether the candidate may be promoted, with every check."""
+    return judge_candidate(flat_metrics(metrics), list(model.class_names), champion_score, registration)
+
+
+def write_card(model: TrainedModel, metrics: dict[str, Any], verdict: Verdict, data_note: str) -> str:
+    """Return the model card as Markdown."""
+    return write_model_card(model.facts(), flat_metrics(metrics), verdict, data_note)
+
+
+def propose(
+    model: TrainedModel,
+    verdict: Verdict,
+    model_card: str,
+    split_manifest: pd.DataFrame,
+    registration: RegistrationSettings,
+) -> Proposal:
+    """Return what the registry is asked to take in."""
+    return Proposal.of(model, verdict, model_card, split_manifest, registration)

@@ -1,0 +1,35 @@
+"""metrics and champion -> verdict -> registered, gated and promoted model version."""
+
+from kedro.pipeline import Node, Pipeline
+
+from gender_pipeline.pipelines.registration import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the chapter; saving `registered_model` is what talks to the registry."""
+    return Pipeline(
+        [
+            Node(
+                nodes.score_champion,
+                ["champion", "split_manifest", "image_shards", "feature_cache"],
+                "champion_score",
+                name="score_champion",
+            ),
+            Node(
+                nodes.judge,
+                ["model", "metrics", "champion_score", "params:registration"],
+                "verdict",
+                name="judge_candidate",
+            ),
+            Node(
+                nodes.write_card, ["model", "metrics", "verdict", "params:data_note"], "model_card", name="write_model_card"
+            ),
+            Node(
+                nodes.propose,
+                ["model", "verdict", "model_card", "split_manifest", "params:registration"],
+                "registered_model",
+                name="register_model",
+            ),
+        ],
+        tags="registration",
+    )

@@ -1,0 +1,16 @@
+"""Fixtures all tests share."""
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+REAL_DATA = PROJECT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Give the folder of real photos, or skip."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real photos: ../shared/data does not exist")
+    return REAL_DATA
