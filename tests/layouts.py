@@ -1,11 +1,12 @@
 """Small data sets in their original layouts, for tests. The "photos" are noise: no reader decodes them."""
 
 import io
-import random
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from gender_pipeline.sources import SourceSettings
 from gender_pipeline.sources.sample import SampleSettings, draw_sample
@@ -15,7 +16,7 @@ ATTRIBUTES = ("Male", "Young", "Smiling")
 
 def noise(seed: int, size: int = 5000) -> bytes:
     """Bytes that do not compress, so that an archive's members lie apart."""
-    return random.Random(seed).randbytes(size)
+    return np.random.default_rng(seed).bytes(size)
 
 
 def pack(path: Path, files: Mapping[str, bytes]) -> Path:
@@ -69,7 +70,8 @@ def muct(folder: Path, packing: str = ".tar.gz", subjects: tuple[int, ...] = (0,
     return SourceSettings(reader="muct", folder=folder.name)
 
 
-FOLD_COLUMNS = "user_id original_image face_id age gender x y dx dy tilt_ang fiducial_yaw_angle fiducial_score".split()
+FOLD_COLUMNS = ("user_id", "original_image", "face_id", "age", "gender", "x", "y", "dx", "dy", "tilt_ang",
+                "fiducial_yaw_angle", "fiducial_score")  # fmt: skip
 FACES = (
     ("7@N01", "9_a_o.jpg", "1", "(25, 32)", "f"),
     ("7@N01", "9_b_o.jpg", "2", "35", "f"),
@@ -80,7 +82,7 @@ FACES = (
 
 
 def age_gender(folder: Path, packing: str = ".tar.gz", *, tables: str = "last") -> SourceSettings:
-    """Write Adience's photos aligned, each user in the fold of the id's first digit modulo 5; tables first, last or beside."""
+    """Write Adience's photos, each user in the fold of the id's first digit modulo 5; tables first, last or beside."""
     top = "agegender_cleaned"
     photos = {face_path(face): noise(number) for number, face in enumerate(FACES)}
     contents = {f"{top}/fold_{k}_data.txt": fold_table([f for f in FACES if int(f[0][0]) % 5 == k]) for k in range(5)}
@@ -100,7 +102,7 @@ def face_path(face: tuple[str, ...], kind: str = "aligned/{}/landmark_aligned_fa
 
 def fold_table(faces: list[tuple[str, ...]]) -> bytes:
     """Write one fold's table."""
-    lines = ["\t".join(FOLD_COLUMNS), *("\t".join([*face, *"0 0 200 200 5 -15 76".split()]) for face in faces)]
+    lines = ["\t".join(FOLD_COLUMNS), *("\t".join([*face, "0\t0\t200\t200\t5\t-15\t76"]) for face in faces)]
     return ("\n".join(lines) + "\n").encode()
 
 

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import layouts
 import pytest
 
+import layouts
 from gender_pipeline.errors import SourceError
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SOURCES, SourceSettings, archives, read_photos, source_digest

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from PIL import Image
@@ -96,8 +96,7 @@ def inspect_image(data: bytes, name: str, limits: ImageLimits) -> ImageFacts:
         height_px=rgb.height,
         phash=perceptual_hash(grey),
         contrast=contrast,
-        # One row tells colour photos apart at a tenth of the cost.
-        grey=_channels_equal(rgb.crop((0, rgb.height // 2, rgb.width, rgb.height // 2 + 1))) and _channels_equal(rgb),
+        grey=_is_grey(rgb),
         problem=_wrong_extension(name, str(image.format)) or _unusable(rgb.size, contrast, limits),
     )
 
@@ -128,7 +127,11 @@ def _contrast(grey: Image.Image) -> float:
     return math.sqrt(max(float(variance), 0.0))
 
 
-def _channels_equal(rgb: Image.Image) -> bool:
+def _is_grey(rgb: Image.Image) -> bool:
+    # The pixel in the centre tells nearly all colour photos apart at a tenth of the cost.
+    centre = cast("tuple[int, int, int]", rgb.getpixel((rgb.width // 2, rgb.height // 2)))
+    if len(set(centre)) > 1:
+        return False
     red, green, blue = rgb.split()
     return red.tobytes() == green.tobytes() == blue.tobytes()
 

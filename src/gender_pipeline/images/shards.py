@@ -9,11 +9,9 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +38,7 @@ _CHUNK_BYTES: Final = _MIB
 _ROW_BYTES: Final = 512  # a row without its image, about
 # JPEG bytes do not compress; the checksums find damage that would go unseen in a column that is not compressed.
 _COMPRESSED: Final = [
-    f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name for field in MANIFEST_SCHEMA
+    f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name for column in MANIFEST_SCHEMA
 ]
 _WRITER_OPTIONS: Final[dict[str, Any]] = {
     "compression": dict.fromkeys(_COMPRESSED, "zstd"),
@@ -97,18 +95,22 @@ class Index(Settings):
 
 @dataclass(frozen=True)
 class ShardStore:
-    """Read handle of a folder of shards; it keeps to the state it saw first.
+    """Read handle of a folder of shards, in the state it had when the handle was made.
 
     Attributes:
         folder: Where `update_shards` wrote.
+        indexes: Index of each source, in the order of their names.
+
+    Raises:
+        ImageError: If an index is damaged.
     """
 
     folder: Path
+    indexes: Mapping[str, Index] = field(init=False)
 
-    @cached_property
-    def indexes(self) -> Mapping[str, Index]:
-        """Index of each source, in the order of their names."""
-        return {path.parent.name: _read_index(path.parent) for path in sorted(self.folder.glob(f"*/{_INDEX}"))}
+    def __post_init__(self) -> None:
+        indexes = {path.parent.name: _read_index(path.parent) for path in sorted(self.folder.glob(f"*/{_INDEX}"))}
+        object.__setattr__(self, "indexes", indexes)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -221,6 +223,10 @@ def _read_index(folder: Path) -> Index:
         raise _damaged(folder / _INDEX) from error
 
 
+def _write_index(folder: Path, index: Index) -> None:
+    files.write_text(folder / _INDEX, index.model_dump_json(indent=2) + "\n")
+
+
 def _index_or_none(folder: Path) -> Index | None:
     try:
         return _read_index(folder)
@@ -232,8 +238,7 @@ def _replace_source(folder: Path, digest: str, photos: Iterator[Photo], settings
     folder.mkdir(parents=True, exist_ok=True)
     try:
         shards = tuple(_write_shards(folder, _rows(folder.name, photos, settings), settings))
-        index = Index(digest=digest, shards=shards)
-        files.write_text(folder / _INDEX, index.model_dump_json(indent=2) + "\n")
+        _write_index(folder, Index(digest=digest, shards=shards))
     finally:
         _sweep(folder)
 
@@ -328,10 +333,14 @@ def _sweep(folder: Path) -> None:
 
 
 def _remove_source(folder: Path) -> None:
-    # A folder with anything in it that is not ours was not made by us: the store may point at a wrong folder.
-    if folder.is_dir() and all(_OUR_FILES.fullmatch(path.name) for path in folder.iterdir()):
-        (folder / _INDEX).unlink(missing_ok=True)
-        shutil.rmtree(folder)
+    if _index_or_none(folder) is None:
+        return  # not made by us: the store may have been pointed at a wrong folder
+    # Named by nothing first, then deleted: if this is killed in between, the next run goes on.
+    _write_index(folder, Index(digest="", shards=()))
+    _sweep(folder)
+    (folder / _INDEX).unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @contextmanager

@@ -97,7 +97,8 @@ class Canvas:
 
 def mirror(points: Points) -> np.ndarray:
     """Mirror points (N, 2) left to right."""
-    return np.asarray(points, float) * (-1, 1)
+    mirrored: np.ndarray = np.asarray(points, float) * (-1, 1)
+    return mirrored
 
 
 def both(half: Points) -> np.ndarray:
@@ -239,5 +240,6 @@ def _ramps(width_px: int, height_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=1)
 def _grain() -> np.ndarray:
-    """Give standard normal grain, float32 (_GRAIN_PX**2,); drawing it anew for each photo would take a third of its time."""
+    """Give standard normal grain, float32 (_GRAIN_PX**2,)."""
+    # Drawn once: fresh grain for each photo would take a third of the photo's time.
     return np.random.default_rng(0).standard_normal(_GRAIN_PX**2, np.float32)

@@ -6,7 +6,7 @@ Layout: `img_align_celeba.zip` (or `.tar.gz`, or the folder), `list_attr_celeba`
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -39,12 +39,12 @@ def read(root: Path, settings: SourceSettings) -> Iterator[Photo]:
     used, refused = set[str](), set[str]()
     for member in read_members(archive, settings.limits):
         key = member.name.rpartition("/")[2]
-        problem = member.problem or ("second photo of one row" if key in used else None)
+        again = "second photo of one row" if key in used else None
         (refused if member.problem else used).add(key)
-        yield _photo(replace(member, problem=problem), tables, settings)
+        yield _photo(member, tables, settings, problem=member.problem or again)
     for key in tables.attributes.rows:
         if key not in used and key not in refused:
-            yield _photo(Member(f"{_PHOTOS}/{key}", b"", "row without a photo"), tables, settings)
+            yield _photo(Member(f"{_PHOTOS}/{key}", b""), tables, settings, problem="row without a photo")
 
 
 def class_name(label: tuple[str, ...], attributes: Mapping[str, int]) -> str:
@@ -112,24 +112,27 @@ def _check_label(label: tuple[str, ...], table: Table) -> None:
         )
 
 
-def _photo(member: Member, tables: _Tables, settings: SourceSettings) -> Photo:
+def _photo(member: Member, tables: _Tables, settings: SourceSettings, *, problem: str | None) -> Photo:
     key = member.name.rpartition("/")[2]
-    photo = Photo(
-        member.name,
-        member.data,
-        subject_id=member.name,
-        label=None,
-        publishable=bool(settings.publishable),
-        problem=member.problem,
-    )
+    attributes: dict[str, int] = {}
+    subject_id, label, official_split = member.name, None, None
     try:
         attributes = _attributes(tables.attributes, key)
         label = class_name(settings.label, attributes)
-        photo = replace(photo, label=label, attributes=attributes)
-        photo = replace(photo, subject_id=tables.identities.row(key)["identity"])
-        return replace(photo, official_split=_official_split(tables.partitions, key))
+        subject_id = tables.identities.row(key)["identity"]
+        official_split = _official_split(tables.partitions, key)
     except RowError as error:
-        return replace(photo, problem=photo.problem or str(error))
+        problem = problem or str(error)
+    return Photo(
+        member.name,
+        member.data,
+        subject_id=subject_id,
+        label=label,
+        attributes=attributes,
+        official_split=official_split,
+        publishable=bool(settings.publishable),
+        problem=problem,
+    )
 
 
 def _attributes(table: Table, key: str) -> dict[str, int]:

@@ -197,7 +197,7 @@ def _paint_head(canvas: Canvas, person: Person) -> None:
 
 def _paint_beard(canvas: Canvas, person: Person) -> None:
     shape, beard = person.shape, person.style.beard
-    colour = mix(person.skin, shade(person.hair.colour, 0.9), 0.22 if beard == "stubble" else 0.9)
+    colour = mix(person.skin, shade(person.hair.colour, 0.9), 0.3 if beard == "stubble" else 0.9)
     lip, corner, chin = _mouth_y(person), shape.mouth_width + 0.06, shape.chin_y
     if beard in ("full", "stubble"):
         puff, face = (0.0 if beard == "stubble" else 0.05), shape.face_width
@@ -250,7 +250,7 @@ def _paint_eyes(canvas: Canvas, person: Person) -> None:
     squint = 1 - 0.2 * max(canvas.scene.smile, 0)
     outer, top, inner, bottom, _ = np.array(_eye_outline(person)) * (1, squint)
     if lashes:
-        lid = [inner, top - (0, 0.085), outer + (0.03, -0.06), outer]
+        lid = [inner, top - (0, 0.085), outer - (-0.03, 0.06), outer]
         canvas.fill_pair(np.array(lid), mix(skin, (120, 80, 96), 0.4), 0.6)
     canvas.fill_pair(np.array([outer, top, inner, bottom]), WHITE, 0.6)
     for side in (-1, 1):
@@ -259,9 +259,8 @@ def _paint_eyes(canvas: Canvas, person: Person) -> None:
         canvas.oval((x, -0.004), (0.036 * size, 0.036 * size), DARK, 0.6)
         canvas.oval((x + 0.022, -0.028), (0.016, 0.016), (255, 255, 255), 0.6)
     upper = [inner, (0.27, top[1] * 0.8), top, (0.45, top[1] * 0.8), outer]
-    canvas.line_pair(
-        np.array([*upper, outer + (0.04, -0.035)] if lashes else upper), DARK, 0.05 if lashes else 0.032, 0.6
-    )
+    upper = [*upper, outer - (-0.04, 0.035)] if lashes else upper
+    canvas.line_pair(np.array(upper), DARK, 0.05 if lashes else 0.032, 0.6)
     canvas.line_pair(np.array([outer, bottom, inner]), shade(skin, 0.72), 0.014, 0.6)
     crease = np.array([inner, top, outer]) - (0, 0.052)
     canvas.line_pair(crease, shade(skin, 0.76), 0.016, 0.6)

@@ -163,7 +163,7 @@ def sample_person(rng: np.random.Generator, drawn_class: str) -> Person:
     skin_at = rng.uniform(0, len(SKINS) - 1.001)
     skin = mix(SKINS[int(skin_at)], SKINS[int(skin_at) + 1], skin_at % 1)
     # One latent number couples the geometry, so that many small hints do not add up to certainty.
-    build = 0.0 if age < CHILD_YEARS else rng.normal(0.75 if male else -0.75)
+    build = 0.0 if age < CHILD_YEARS else rng.normal(1.6 if male else -1.6)
     return Person(
         drawn_class=drawn_class,
         age_years=age,
@@ -188,11 +188,11 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         smile=float(np.clip(rng.normal(0.4, 0.4), -0.3, 1)),
         mouth_open=bool(rng.random() < 0.35),
         look=float(rng.uniform(-0.3, 0.3)),
-        light=(float(rng.uniform(0.78, 1.1)), float(rng.uniform(-0.4, 0.4)), float(rng.uniform(-0.3, 0.05))),
+        light=(float(rng.uniform(0.84, 1.08)), float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.2, 0.05))),
         warmth=float(rng.normal(0.01, 0.025)),
         backdrop=(_pick(rng, ("plain", "circles", "hills", "shelf", "window")), colours[0], colours[1]),
         numbers=tuple(rng.random(N_BACKGROUND_NUMBERS).tolist()),
-        blur_px=float(max(rng.normal(0, 0.4), 0)),
+        blur_px=float(max(rng.normal(0, 0.3), 0)),
         noise=float(rng.uniform(0.5, 3)),
         noise_seed=int(rng.integers(2**32)),
         quality=int(rng.integers(72, 92)),
@@ -267,7 +267,7 @@ def _pick(rng: np.random.Generator, values: tuple[_T, ...], weights: tuple[float
 
 def _sample_age(rng: np.random.Generator) -> float:
     group = rng.random()
-    if group < 0.07:
+    if group < 0.05:
         return float(rng.uniform(5, CHILD_YEARS))
     if group < 0.7:
         return float(np.clip(rng.normal(30, 8), 16, 50))
@@ -281,26 +281,26 @@ def _sample_shape(rng: np.random.Generator, build: float, *, child: bool) -> Sha
     young = 1.0 if child else 0.0
     return Shape(
         face_width=vary(0.765 + 0.02 * young, 0.008, 0.03),
-        jaw_width=vary(0.645, 0.028, 0.04),
-        chin_width=vary(0.30, 0.022, 0.035),
-        chin_y=vary(1.12 - 0.12 * young, 0.012, 0.035),
-        brow_thickness=vary(0.06, 0.009, 0.012),
-        brow_y=vary(-0.235, 0.012, 0.02),
-        brow_arch=vary(0.06, -0.008, 0.018),
-        eye_size=vary(1.04 + 0.12 * young, -0.03, 0.07),
+        jaw_width=vary(0.645, 0.034, 0.03),
+        chin_width=vary(0.30, 0.03, 0.03),
+        chin_y=vary(1.12 - 0.12 * young, 0.02, 0.03),
+        brow_thickness=vary(0.062, 0.012, 0.01),
+        brow_y=vary(-0.238, 0.015, 0.016),
+        brow_arch=vary(0.06, -0.014, 0.014),
+        eye_size=vary(1.04 + 0.12 * young, -0.05, 0.06),
         eye_tilt=vary(0.012, -0.004, 0.014),
-        nose_width=vary(0.17, 0.008, 0.016),
+        nose_width=vary(0.17, 0.01, 0.014),
         nose_y=vary(0.43 - 0.04 * young, 0.008, 0.02),
-        lip_fullness=vary(1.0, -0.07, 0.15),
+        lip_fullness=vary(1.0, -0.1, 0.13),
         mouth_width=vary(0.27, 0.004, 0.02),
-        neck_width=vary(0.41 - 0.07 * young, 0.025, 0.025),
-        shoulder_width=vary(1.22 - 0.15 * young, 0.07, 0.08),
+        neck_width=vary(0.42 - 0.07 * young, 0.038, 0.022),
+        shoulder_width=vary(1.22 - 0.15 * young, 0.09, 0.07),
     )
 
 
 def _sample_hair(rng: np.random.Generator, male: bool, age: float, *, dark: bool) -> Hair:
     thinning = male and age > 28 and rng.random() < 0.3
-    long_share = 0.13 if male else 0.75
+    long_share = 0.08 if male else 0.82
     if thinning or rng.random() < 0.01:
         length = _pick(rng, ("bald", "receding"))
     elif rng.random() < long_share:
@@ -324,23 +324,23 @@ def _sample_hair(rng: np.random.Generator, male: bool, age: float, *, dark: bool
 
 def _sample_style(rng: np.random.Generator, male: bool, age: float) -> Style:
     adult = age >= CHILD_YEARS + 2
-    made_up = adult and rng.random() < (0.04 if male else 0.55)
-    bearded = adult and rng.random() < (0.42 if male else 0.008)
+    made_up = adult and rng.random() < (0.03 if male else 0.68)
+    bearded = adult and rng.random() < (0.52 if male else 0.006)
     collar = _pick(
         rng,
         ("crew", "vneck", "shirt", "turtleneck", "scoop"),
-        (0.28, 0.16, 0.36, 0.1, 0.1) if male else (0.26, 0.2, 0.14, 0.1, 0.3),
+        (0.28, 0.1, 0.46, 0.1, 0.06) if male else (0.22, 0.2, 0.14, 0.08, 0.36),
     )
     return Style(
         lipstick=_pick(rng, LIPSTICKS) if made_up and rng.random() < 0.8 else None,
         lashes=bool(made_up),
         blush=bool(rng.random() < (0.6 if made_up else 0.15)),
-        earrings=bool(rng.random() < (0.08 if male else 0.42)),
+        earrings=bool(rng.random() < (0.06 if male else 0.5)),
         necklace=bool(collar in ("vneck", "scoop") and rng.random() < (0.1 if male else 0.4)),
-        necktie=bool(collar == "shirt" and adult and rng.random() < (0.35 if male else 0.06)),
+        necktie=bool(collar == "shirt" and adult and rng.random() < (0.45 if male else 0.05)),
         glasses=_pick(rng, FRAMES) if rng.random() < 0.22 else None,
         round_glasses=bool(rng.random() < 0.5),
-        beard=_pick(rng, ("stubble", "moustache", "goatee", "full"), (0.4, 0.1, 0.15, 0.35)) if bearded else "none",
+        beard=_pick(rng, ("stubble", "moustache", "goatee", "full"), (0.3, 0.1, 0.18, 0.42)) if bearded else "none",
         collar=collar,
         clothes=_pick(rng, CLOTHES),
     )

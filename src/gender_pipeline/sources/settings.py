@@ -1,6 +1,8 @@
 """What `conf/` says of one data set, and of all of them."""
 
-from pydantic import Field
+from typing import Any
+
+from pydantic import Field, field_validator
 
 from gender_pipeline.schema import Settings
 from gender_pipeline.sources.archives import ArchiveLimits
@@ -31,7 +33,13 @@ class SourcesSettings(Settings):
     """All data sets of a run.
 
     Attributes:
-        data_sets: Settings by the name that the manifest's column `source` gets.
+        data_sets: Settings by the name that the manifest's column `source` gets; None takes a data set out that
+            another environment has put in.
     """
 
     data_sets: dict[str, SourceSettings]
+
+    @field_validator("data_sets", mode="before")
+    @classmethod
+    def _leave_out_none(cls, value: Any) -> Any:
+        return {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else value

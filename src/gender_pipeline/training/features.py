@@ -167,12 +167,14 @@ def _load_part(path: Path, dtype: np.dtype[np.void]) -> NDArray[np.void] | None:
         if part.dtype != dtype or part.ndim != 1:
             raise ValueError(f"expected records of {dtype}, received {part.dtype} of shape {part.shape}")
         return part
-    except (ValueError, EOFError) as error:
+    except FileNotFoundError:  # another process has just thrown it away
+        return None
+    except OSError:  # a disk that cannot be read says nothing of the part
+        raise
+    except Exception as error:  # what numpy raises on a hostile header is an open set, tokenize.TokenError among it
         _log.warning("feature cache: part %s is damaged (%s); it is computed again", path.name, error)
         path.unlink(missing_ok=True)
-    except FileNotFoundError:  # another process has just thrown it away
-        pass
-    return None
+        return None
 
 
 def _compute(

@@ -11,9 +11,9 @@ from PIL import Image
 from gender_pipeline.schema import Photo
 
 
-def draw(seed: int = 0, size: tuple[int, int] = (64, 48)) -> Image.Image:
-    """Draw a smooth coloured image, (height, width) = size reversed, another for each seed."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+def draw(seed: int = 0, size: tuple[int, int] = (64, 48), n_patches: int = 6) -> Image.Image:
+    """Draw n_patches x n_patches soft patches of colour on `size` (width, height) pixels, others for each seed."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (n_patches, n_patches, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 

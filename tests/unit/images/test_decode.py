@@ -81,21 +81,21 @@ def test_no_photos_are_no_batches() -> None:
 
 def test_a_photo_in_a_batch_that_cannot_be_decoded_is_named(drawn, encode) -> None:
     photos = [("good", encode(drawn())), ("bad", encode(drawn())[:-50])]
-    with pytest.raises(ImageError, match="^bad: the photo cannot be decoded: truncated"):
+    with pytest.raises(ImageError, match=r"^bad: the photo cannot be decoded: truncated"):
         list(decode_batches(photos, 16, 1))
 
 
 def test_mapping_takes_no_more_items_ahead_than_it_says() -> None:
-    taken = 0
+    taken: list[int] = []
 
     def items() -> Iterator[int]:
-        nonlocal taken
-        for taken in range(1, 101):  # noqa: B007 - counts what was taken
-            yield taken
+        for item in range(1, 101):
+            taken.append(item)
+            yield item
 
     for n_results, result in enumerate(map_ahead(lambda item: item, items(), workers=2), start=1):
         assert result == n_results
-        assert taken <= n_results + 4
+        assert len(taken) <= n_results + 4
 
 
 def test_a_consumer_that_stops_leaves_no_threads_behind() -> None:

@@ -1,13 +1,13 @@
 from pathlib import Path
 
 import pytest
-from layouts import FACES, FOLD_COLUMNS, age_gender, face_path, fold_table, noise, pack
 
 from gender_pipeline.errors import SourceError
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SourceSettings
 from gender_pipeline.sources.age_gender import age_in_years, read
 from gender_pipeline.sources.tables import RowError
+from layouts import FACES, FOLD_COLUMNS, age_gender, face_path, fold_table, noise, pack
 
 SETTINGS = SourceSettings(reader="age_gender", folder="age_gender")
 TAR = "agegender_cleaned.tar.gz"
@@ -85,9 +85,7 @@ def test_rows_without_a_photo_and_photos_without_a_row_are_problems_of_their_sub
         ("gender", "f\tf", "row of 13 values, not 12, in fold_0_data.txt"),
     ],
 )
-def test_a_bad_value_is_the_problem_of_its_photo_alone(
-    tmp_path: Path, column: str, value: str, problem: str
-) -> None:
+def test_a_bad_value_is_the_problem_of_its_photo_alone(tmp_path: Path, column: str, value: str, problem: str) -> None:
     header, row, *others = fold_table(list(FACES)).decode().splitlines()
     values = row.split("\t")
     values[FOLD_COLUMNS.index(column)] = value
@@ -112,17 +110,23 @@ def test_what_is_no_age_is_a_row_error(text: str) -> None:
 
 def test_a_row_in_two_folds_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, {f"fold_{fold}_data.txt": fold_table([FACES[0]]) for fold in (0, 1)})
-    with pytest.raises(SourceError, match=r"fold_1_data.txt: rows that another fold has too; received 7@N01/1/9_a_o.jpg"):
+    with pytest.raises(
+        SourceError, match=r"fold_1_data.txt: rows that another fold has too; received 7@N01/1/9_a_o.jpg"
+    ):
         list(read(tmp_path, SETTINGS))
 
 
 def test_photos_without_any_table_are_an_error(tmp_path: Path) -> None:
     write(tmp_path, {face_path(FACES[0]): b"1"})
-    with pytest.raises(SourceError, match=r"no rows of fold tables; expected fold_0_data.txt to .* in agegender_cleaned"):
+    with pytest.raises(
+        SourceError, match=r"no rows of fold tables; expected fold_0_data.txt to .* in agegender_cleaned"
+    ):
         list(read(tmp_path, SETTINGS))
 
 
 def test_a_table_without_the_columns_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, {"fold_0_data.txt": b"user_id\tage\n1\t2\n"})
-    with pytest.raises(SourceError, match=r"fold_0_data.txt does not have .* received user_id, age; use the data set's"):
+    with pytest.raises(
+        SourceError, match=r"fold_0_data.txt does not have .* received user_id, age; use the data set's"
+    ):
         list(read(tmp_path, SETTINGS))

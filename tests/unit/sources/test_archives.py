@@ -4,16 +4,17 @@ import os
 import stat
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from layouts import add, noise, pack
 
 from gender_pipeline.errors import SourceError
 from gender_pipeline.sources.archives import ArchiveLimits, Member, find_archive, is_photo, read_members
+from layouts import add, noise, pack
 
 LIMITS = ArchiveLimits(max_member_mib=1)
 FILES = {f"top/{number}.jpg": noise(number) for number in range(4)}
@@ -115,7 +116,7 @@ def test_a_member_larger_than_the_limit_is_refused_unread(tmp_path: Path, suffix
 @PACKINGS
 def test_more_members_than_the_limit_are_an_error(tmp_path: Path, suffix: str) -> None:
     path = pack(tmp_path / f"top{suffix}", FILES)
-    with pytest.raises(SourceError, match="top.* has too many members; expected at most 3"):
+    with pytest.raises(SourceError, match=r"top.* has too many members; expected at most 3"):
         read(path, ArchiveLimits(max_members=3))
 
 
@@ -125,8 +126,6 @@ def test_a_zip_bomb_with_a_lying_header_is_bounded_by_the_header(tmp_path: Path)
     for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         struct.pack_into("<L", raw, raw.index(mark) + offset, 100)
     path.write_bytes(raw)
-    import tracemalloc
-
     tracemalloc.start()
     assert problems(path) == {"bomb.jpg": "damaged member: Bad CRC-32 for file 'bomb.jpg'"}
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
@@ -169,7 +168,9 @@ def test_an_archive_that_is_cut_off_is_an_error(tmp_path: Path, suffix: str, sha
     data = path.read_bytes()
     end = data.rstrip(b"\0") if suffix == ".tar" else data  # the last of a tar is padding
     path.write_bytes(data[: int(len(end) * share)])
-    with pytest.raises(SourceError, match=r"x\..* is damaged or no archive: .*; expected a whole zip.*; fetch it again"):
+    with pytest.raises(
+        SourceError, match=r"x\..* is damaged or no archive: .*; expected a whole zip.*; fetch it again"
+    ):
         read(path)
 
 
@@ -264,7 +265,9 @@ def test_two_packings_of_one_stem_are_an_error(tmp_path: Path) -> None:
 
 def test_a_missing_archive_is_an_error_that_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "img_celeba.7z").touch()
-    with pytest.raises(SourceError, match=r"no photos found; expected a, each as one of .zip, .*received img_celeba.7z"):
+    with pytest.raises(
+        SourceError, match=r"no photos found; expected a, each as one of .zip, .*received img_celeba.7z"
+    ):
         find_archive(tmp_path, "a")
 
 

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from layouts import celeba, noise, pack, write_table
 
 from gender_pipeline.errors import SourceError
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SourceSettings
 from gender_pipeline.sources.celeba import class_name, read
+from layouts import celeba, noise, pack, write_table
 
 ATTRIBUTES, IDENTITIES, PARTITIONS = "list_attr_celeba.txt", "identity_CelebA.txt", "list_eval_partition.txt"
 
@@ -49,7 +49,11 @@ def test_other_packings_give_the_same_photos(tmp_path: Path, source: SourceSetti
 
 def test_the_csv_tables_give_the_same_photos(tmp_path: Path, source: SourceSettings) -> None:
     expected = list(read(tmp_path, source))
-    columns = {ATTRIBUTES: "image_id,Male,Young,Smiling", IDENTITIES: "image_id,identity", PARTITIONS: "image_id,partition"}
+    columns = {
+        ATTRIBUTES: "image_id,Male,Young,Smiling",
+        IDENTITIES: "image_id,identity",
+        PARTITIONS: "image_id,partition",
+    }
     for name, header in columns.items():
         path = tmp_path / "celeba" / name
         rows = [",".join(line.split()) for line in path.read_text().splitlines() if line.startswith("0")]
@@ -148,13 +152,15 @@ def test_a_missing_table_is_an_error_that_says_where_to_get_it(
 ) -> None:
     (tmp_path / "celeba" / name).unlink()
     stem = name.removesuffix(".txt")
-    with pytest.raises(SourceError, match=f"{stem} is missing; expected {stem}.txt or {stem}.csv; it is in CelebA's"):
+    with pytest.raises(SourceError, match=rf"{stem} is missing; expected {stem}.txt or {stem}.csv; it is in CelebA's"):
         list(read(tmp_path, source))
 
 
 def test_fewer_rows_than_the_count_line_says_are_an_error(tmp_path: Path, source: SourceSettings) -> None:
     edit(tmp_path, ATTRIBUTES, "6\n", "202599\n")
-    with pytest.raises(SourceError, match=r"is cut or mixed up; expected the 202599 rows it announces; received 6 rows"):
+    with pytest.raises(
+        SourceError, match=r"is cut or mixed up; expected the 202599 rows it announces; received 6 rows"
+    ):
         list(read(tmp_path, source))
 
 
@@ -163,7 +169,7 @@ def test_an_attribute_table_without_attributes_is_an_error(
     tmp_path: Path, source: SourceSettings, content: str
 ) -> None:
     (tmp_path / "celeba" / ATTRIBUTES).write_text(content)
-    with pytest.raises(SourceError, match="list_attr_celeba.txt|cannot be composed"):
+    with pytest.raises(SourceError, match=r"list_attr_celeba.txt|cannot be composed"):
         list(read(tmp_path, source))
 
 

@@ -1,12 +1,12 @@
 from pathlib import Path
 
 import pytest
-from layouts import folder, noise, pack
 
 from gender_pipeline.errors import SourceError
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SourceSettings
 from gender_pipeline.sources.folder import read
+from layouts import folder, noise, pack
 
 SETTINGS = SourceSettings(reader="folder", folder="pets")
 
@@ -35,7 +35,9 @@ def test_the_class_is_the_first_folder_however_deep_the_photo_lies(tmp_path: Pat
 
 def test_a_photo_outside_the_class_folders_is_a_problem(tmp_path: Path) -> None:
     pack(tmp_path / "pets", {"pets/1.jpg": b"1"})
-    assert [(photo.label, photo.problem) for photo in read(tmp_path, SETTINGS)] == [(None, "photo outside a class folder")]
+    assert [(photo.label, photo.problem) for photo in read(tmp_path, SETTINGS)] == [
+        (None, "photo outside a class folder")
+    ]
 
 
 def test_the_subject_is_what_the_pattern_finds_in_the_name(tmp_path: Path) -> None:

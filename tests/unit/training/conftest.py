@@ -1,8 +1,10 @@
-"""Photos in memory, and a recipe that trains in a second."""
+"""Photos in memory, and a backbone so small that it trains in a second."""
 
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from gender_pipeline.recipes import Recipe
+from gender_pipeline.zoo import SPECS, BackboneSpec
 
 
 class Album:
@@ -39,6 +42,38 @@ def photo(number: int) -> bytes:
     return file.getvalue()
 
 
+def connect_toy(pixels: Any) -> Any:
+    from keras import layers
+
+    x = pixels
+    for name in ("stem", "block1", "block2"):
+        x = layers.Conv2D(8, 3, strides=2, use_bias=False, name=f"{name}_conv")(x)
+        x = layers.BatchNormalization(name=f"{name}_bn")(x)
+        x = layers.ReLU(name=name)(x)
+    return layers.GlobalAveragePooling2D(name="pooled")(x)
+
+
+TOY = BackboneSpec(
+    name="toy",
+    image_size_px=32,
+    pixel_scale=1 / 32,
+    pixel_offset=-3.0,
+    block_names=("stem", "block1", "block2", "pooled"),
+    connect=connect_toy,
+    weights_file=lambda: Path("none"),
+    weights_sha256="",
+    weights_excepted="",
+    torch_name=str,
+    licence="Apache-2.0",
+    citation="none",
+)
+
+
+@pytest.fixture(autouse=True)
+def toy_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SPECS, "toy", TOY)
+
+
 @pytest.fixture
 def album() -> Album:
     return Album([photo(number) for number in range(48)])
@@ -60,7 +95,8 @@ def split_manifest(album: Album) -> pd.DataFrame:
 def recipe() -> Recipe:
     return Recipe(
         name="tiny",
-        backbone="efficientnet_lite0",
+        backbone="toy",
+        weights="none",
         image_size_px=32,
         head={"hidden_units": [8], "dropout": 0.2},
         optimizer={"learning_rate": 0.01},

@@ -1,0 +1,1 @@
+"""The measured claims: `make bench` runs every module here and prints its table."""
