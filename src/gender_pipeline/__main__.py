@@ -1,4 +1,4 @@
-"""The other door, `gender-pipeline`: everything that is not a pipeline. Kedro and MLflow are imported only when needed."""
+"""The other door, `gender-pipeline`: everything that is no pipeline. Kedro and MLflow are imported when needed."""
 
 from pathlib import Path
 
@@ -26,7 +26,9 @@ def main() -> None:
 
 @main.command(epilog="Example: gender-pipeline sample --subjects 320 --seed 0 data/raw/sample")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--subjects", type=click.IntRange(1, 100_000), default=320, show_default=True, help="How many faces to invent.")
+@click.option(
+    "--subjects", type=click.IntRange(1, 100_000), default=320, show_default=True, help="How many faces to invent."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed draws other faces.")
 def sample(folder: Path, subjects: int, seed: int) -> None:
     """Draw sample archives into FOLDER, in the layouts of MUCT, CelebA and age-gender."""
@@ -76,8 +78,8 @@ def _connect() -> None:
             remedy="change into the project",
         )
     bootstrap_project(project)
-    with KedroSession.create(project) as session:
-        session.load_context()
+    # Making the context lets kedro-mlflow set the tracking server of conf/<env>/mlflow.yml.
+    KedroSession.create(project).load_context()
 
 
 if __name__ == "__main__":

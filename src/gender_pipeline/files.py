@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty temporary folder beside `folder`; on success it takes the place of `folder`, on error it is removed."""
+    """Give an empty temporary folder beside `folder`; on success it takes its place, on error it is removed."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:

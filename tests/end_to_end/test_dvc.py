@@ -1,4 +1,4 @@
-"""DVC sees the same chapters: the same split and weights as `kedro run`, nothing to do the second time, and a remote."""
+"""DVC sees the same chapters: the same split and weights as `kedro run`, nothing to do again, and a remote."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def test_metrics_and_plots_can_be_shown(clone, run) -> None:
     assert run(clone, "dvc", "plots", "show").stdout
 
 
-def test_kedro_run_gives_the_same_split_and_the_same_weights(clone, run, tmp_path) -> None:
+def test_kedro_run_gives_the_same_split_and_the_same_weights(clone, run) -> None:
     by_dvc = outcome(clone)
     shutil.rmtree(clone / "data")
     run(clone, "kedro", "run")

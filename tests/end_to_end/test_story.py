@@ -1,4 +1,4 @@
-"""The story as a user lives it: `kedro run` from raw archives to a model in production, again, and with things going wrong."""
+"""The story as a user lives it: `kedro run` to a model in production, the same again, and with things going wrong."""
 
 import json
 import sqlite3
@@ -15,12 +15,14 @@ def query(project: Path, sql: str) -> list[tuple]:
 
 
 def aliases(project: Path) -> dict[str, str]:
-    return {alias: str(version) for alias, version in query(project, "select alias, version from registered_model_aliases")}
+    return {
+        alias: str(version) for alias, version in query(project, "select alias, version from registered_model_aliases")
+    }
 
 
 def tags_of_last_run(project: Path) -> dict[str, str]:
-    last = "(select run_uuid from runs order by start_time desc limit 1)"
-    return dict(query(project, f"select key, value from tags where run_uuid = {last}"))
+    sql = "select key, value from tags where run_uuid = (select run_uuid from runs order by start_time desc limit 1)"
+    return dict(query(project, sql))
 
 
 @pytest.fixture(scope="module")

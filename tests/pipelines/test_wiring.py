@@ -82,10 +82,13 @@ def test_mlflow_has_an_absolute_database_inside_the_project(tmp_path) -> None:
     loader.config_patterns["mlflow"] = ["mlflow*"]
     config = loader["mlflow"]
     assert config["server"]["mlflow_tracking_uri"] == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
-    assert config["tracking"]["experiment"]["create_experiment_kwargs"]["artifact_location"] == f"{tmp_path}/mlruns/artifacts"
+    assert (
+        config["tracking"]["experiment"]["create_experiment_kwargs"]["artifact_location"]
+        == f"{tmp_path}/mlruns/artifacts"
+    )
 
 
-# DVC sees chapters. The cache, a chapter's own earlier output, and Data Docs (they carry times) are no files of its graph.
+# DVC sees chapters. The cache, a chapter's own earlier output, and Data Docs (they carry times) are not in its graph.
 STAGES = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
 OUTSIDE_DVC = {"feature_cache", "previous_split", "data_docs"}
 

@@ -7,9 +7,14 @@ from gender_pipeline.files import atomic_folder, atomic_path, read_folder, write
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path) -> None:
     target = tmp_path / "table.csv"
     write_text(target, "old")
-    with pytest.raises(RuntimeError, match="killed"), atomic_path(target) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("killed")
+
+    def killed_half_way() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        killed_half_way()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
@@ -17,9 +22,14 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path) -> None:
 def test_a_failed_folder_leaves_the_old_folder_and_no_litter(tmp_path) -> None:
     target = tmp_path / "model"
     write_folder(target, {"a": b"old"})
-    with pytest.raises(RuntimeError, match="killed"), atomic_folder(target) as temporary:
-        (temporary / "a").write_bytes(b"half")
-        raise RuntimeError("killed")
+
+    def killed_half_way() -> None:
+        with atomic_folder(target) as temporary:
+            (temporary / "a").write_bytes(b"half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        killed_half_way()
     assert read_folder(target) == {"a": b"old"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

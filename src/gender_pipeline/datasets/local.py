@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pandas as pd
 from kedro.io import AbstractDataset
-from kedro.utils import load_obj
 
 from gender_pipeline.files import atomic_path, write_folder, write_text
 
@@ -73,22 +73,23 @@ class FileDataset(AbstractDataset[Any, Any]):
 class FolderDataset(AbstractDataset[Any, Any]):
     """One folder that a library function reads and its producer writes.
 
-    What is saved is a mapping of relative path to bytes, an object with `save(folder)`, or a function that is called with the folder.
+    What is saved is a mapping of relative path to bytes, an object with `save(folder)`, or a function that is called with
+    the folder.
 
     Args:
         filepath: Where the folder is.
-        reader: Dotted name of the function that is called with the folder's path on load.
+        reader: Name (`module:function`) of the function that is called with the folder's path on load.
         metadata: Free-form; `mlflow` names the artifact folder the content is logged to.
     """
 
-    def __init__(self, *, filepath: str, reader: str = "pathlib.Path", metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, filepath: str, reader: str = "pathlib:Path", metadata: dict[str, Any] | None = None) -> None:
         self.path = Path(filepath)
         self.reader = reader
         self.metadata = metadata or {}
 
     def load(self) -> Any:
         """Call the reader with the folder's path."""
-        return load_obj(self.reader)(self.path)
+        return resolve_name(self.reader)(self.path)
 
     def save(self, data: Any) -> None:
         """Let the data write itself to the folder."""

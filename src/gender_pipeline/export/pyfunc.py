@@ -29,8 +29,13 @@ class PhotoClassifier(PythonModel):
         """Load network, preprocessing and label names."""
         self.predictor = Predictor(TrainedModel.load(Path(context.artifacts["model"])))
 
-    def predict(self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Return columns `label` and `probability` (float64 in [0, 1]) for the column `image` (encoded bytes) of N rows."""
+    def predict(  # MLflow names the arguments
+        self,
+        context: PythonModelContext,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: Any = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """Return `label` and `probability` (float64 in [0, 1]) of N photos, given as column `image` of encoded bytes."""
         probabilities = self.predictor.predict(list(model_input["image"]))
         best = probabilities.argmax(axis=1)
         labels = [self.predictor.model.class_names[index] for index in best]

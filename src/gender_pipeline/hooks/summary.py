@@ -40,7 +40,7 @@ class SummaryHooks:
 
     # Before kedro-mlflow ends the run, so that the seconds can still be logged to it.
     @hook_impl(tryfirst=True)
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Log the seconds a chapter; print the summary of a run that registered a model."""
         import mlflow
 
@@ -49,23 +49,22 @@ class SummaryHooks:
         if "registered_model" in pipeline.all_outputs():
             self._print(catalog)
 
-    def _print(self, catalog: CatalogProtocol) -> None:
-        console = Console(highlight=False)
+    def _print(self, catalog: CatalogProtocol[Any, Any]) -> None:
+        console = Console(highlight=False, soft_wrap=True)
         console.rule("Summary")
         audit, quarantine = catalog.load("split_audit"), catalog.load("quarantine")
         console.print(_photos(audit))
         console.print(f"Data          {catalog.load('params:data_note')}")
         console.print(f"Quarantined   {_counts(quarantine['reason'])}")
         accuracy = catalog.load("metrics")["test"]["all"]["metrics"]["accuracy"]
-        console.print(
-            f"Test accuracy {accuracy['value']:.4f} (95 % interval over subjects {accuracy['low']:.4f} to {accuracy['high']:.4f})"
-        )
+        interval = f"95 % interval over subjects {accuracy['low']:.4f} to {accuracy['high']:.4f}"
+        console.print(f"Test accuracy {accuracy['value']:.4f} ({interval})")
         for line in _version_lines(catalog.load("registered_model")):
             console.print(line)
         console.print("Seconds       " + ", ".join(f"{name} {value:.1f}" for name, value in self._seconds.items()))
         console.print(f"Report        {_path(catalog, 'evaluation_report')}")
         console.print(f"Data Docs     {_path(catalog, 'data_docs')}/data_docs/index.html")
-        console.print(f"MLflow UI     make ui   (in {self._root}), then http://127.0.0.1:5000", soft_wrap=True)
+        console.print(f"MLflow UI     make ui   (in {self._root}), then http://127.0.0.1:5000")
 
 
 def _photos(audit: Any) -> Table:
@@ -92,6 +91,6 @@ def _version_lines(version: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _path(catalog: CatalogProtocol, name: str) -> str:
+def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:
     dataset: Any = catalog.get(name)
     return str(dataset.path)

@@ -21,7 +21,7 @@ class TrackingHooks:
 
     def __init__(self) -> None:
         self._project = Path.cwd()
-        self._catalog: CatalogProtocol | None = None
+        self._catalog: CatalogProtocol[Any, Any] | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -30,7 +30,7 @@ class TrackingHooks:
 
     # Plug-ins' hooks come before ours: kedro-mlflow has opened the run by now.
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> None:
         """Tag the run with commit, lock file, versions and hardware, and keep its resolved parameters."""
         import mlflow
 
@@ -56,7 +56,8 @@ class TrackingHooks:
         place = (getattr(dataset, "metadata", None) or {}).get("mlflow")
         path = getattr(dataset, "path", None)
         if place is not None and path is not None:
-            (mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact)(str(path), place)
+            log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
+            log(str(path), place)
 
     # Before kedro-mlflow closes the run as FAILED.
     @hook_impl(tryfirst=True)
@@ -92,7 +93,9 @@ def _log_inputs(split_manifest: pd.DataFrame) -> None:
     used = split_manifest[split_manifest["split"] != EXCLUDED]
     for (source, split), rows in used.groupby(["source", "split"], observed=True):
         tags = {"photos": str(len(rows)), "subjects": str(rows["group"].nunique())}
-        dataset = MetaDataset(CodeDatasetSource(tags), name=f"{source}.{split}", digest=split_digest(rows)[:32])
+        dataset = MetaDataset(  # type: ignore[abstract]  # its abstract property has a default
+            CodeDatasetSource(tags), name=f"{source}.{split}", digest=split_digest(rows)[:32]
+        )
         mlflow.log_input(dataset, context=str(split), tags=tags)
 
 

@@ -20,7 +20,7 @@ class RegistrationSettings(Settings):
     """
 
     model_name: str = Field(default="gender-classifier", pattern=r"^[\w .-]+$")
-    minimum: dict[str, float] = {}
+    minimum: dict[str, float] = Field(default_factory=dict)
     max_accuracy_drop: float = Field(default=0.01, ge=0, le=1)
     promote: Literal["auto", "manual"] = "auto"
     drawn: bool = False
@@ -45,7 +45,7 @@ class Verdict(TypedDict):
 def judge_candidate(
     metrics: Mapping[str, float],
     class_names: Sequence[str],
-    champion_score: Mapping[str, Any] | None,
+    champion_score: Mapping[str, Any],
     settings: RegistrationSettings,
 ) -> Verdict:
     """Judge a candidate.
@@ -53,14 +53,14 @@ def judge_candidate(
     Args:
         metrics: The candidate's metrics by name (`test.accuracy`); a metric that is missing fails its check.
         class_names: The candidate's classes in index order.
-        champion_score: `version`, `accuracy`, `class_names` and `drawn` of the champion, or None without a champion.
+        champion_score: `version`, `accuracy`, `class_names` and `drawn` of the champion; empty without one.
         settings: Thresholds.
 
     Returns:
         The verdict with one check a threshold, and three for the champion.
     """
     checks = [_minimum(name, least, metrics.get(name)) for name, least in settings.minimum.items()]
-    if champion_score is not None:
+    if champion_score:
         checks += _against_champion(metrics, class_names, champion_score, settings)
     return Verdict(passed=all(check["passed"] for check in checks), checks=checks)
 
@@ -88,7 +88,9 @@ def _against_champion(
     settings: RegistrationSettings,
 ) -> list[Check]:
     version, least = champion["version"], champion["accuracy"] - settings.max_accuracy_drop
-    accuracy = _minimum(f"test.accuracy against production version {version}", round(least, 6), metrics.get("test.accuracy"))
+    accuracy = _minimum(
+        f"test.accuracy against production version {version}", round(least, 6), metrics.get("test.accuracy")
+    )
     classes = Check(
         name=f"classes of production version {version}",
         expected=", ".join(champion["class_names"]),

@@ -113,7 +113,7 @@ def _holder(client: "MlflowClient", model_name: str, alias: str) -> "ModelVersio
     try:
         return client.get_model_version_by_alias(model_name, alias)
     except MlflowException as error:
-        # The file and the SQL stores answer a missing alias with INVALID_PARAMETER_VALUE, a missing model with the other.
+        # A missing alias is answered with the second code, a missing model with the first.
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
@@ -176,5 +176,5 @@ def _answer(client: "MlflowClient", proposal: Proposal, number: str) -> Register
         passed=proposal.verdict["passed"],
         reasons=reasons(proposal.verdict),
         reproducible=version.tags.get("reproducible") == "true",
-        run_id=version.run_id,
+        run_id=str(version.run_id),
     )

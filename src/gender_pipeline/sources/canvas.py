@@ -97,8 +97,7 @@ class Canvas:
 
 def mirror(points: Points) -> np.ndarray:
     """Mirror points (N, 2) left to right."""
-    mirrored: np.ndarray = np.asarray(points, float) * (-1, 1)
-    return mirrored
+    return np.asarray(points, float) * (-1, 1)
 
 
 def both(half: Points) -> np.ndarray:
@@ -109,7 +108,8 @@ def both(half: Points) -> np.ndarray:
 
 def closed_curve(points: Points, steps: int) -> np.ndarray:
     """Lay a closed Catmull-Rom curve through points (N, 2); gives (N * steps, 2)."""
-    return _closed_basis(len(points), steps) @ np.asarray(points, float)
+    curve: np.ndarray = _closed_basis(len(points), steps) @ np.asarray(points, float)
+    return curve
 
 
 @lru_cache

@@ -183,7 +183,7 @@ def _scene(layout: str, subject: _Subject, number: int, rng: np.random.Generator
         return sample_scene(rng), CELEBA_FRAME
     if layout == "age_gender":
         side = int(rng.choice([160, 180, 200]))
-        return sample_scene(rng), Frame(side, side, 0.5 * side, 0.43 * side, 0.34 * side)
+        return sample_scene(rng), Frame(side, side, 0.5 * side, 0.46 * side, 0.29 * side)
     # The five cameras see one moment: all but the view is that of the first photo.
     moment = sample_scene(np.random.default_rng([*subject.seed, 2]))
     yaw, lift = list(_CAMERAS.values())[number]

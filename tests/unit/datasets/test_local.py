@@ -37,7 +37,7 @@ def test_a_folder_takes_a_mapping_an_object_that_saves_or_a_writer(tmp_path) -> 
         def save(self, folder) -> None:
             folder.mkdir()
 
-    dataset = FolderDataset(filepath=str(tmp_path / "a"), reader="gender_pipeline.files.read_folder")
+    dataset = FolderDataset(filepath=str(tmp_path / "a"), reader="gender_pipeline.files:read_folder")
     dataset.save({"deep/b": b"1"})
     assert dataset.load() == {"deep/b": b"1"}
     FolderDataset(filepath=str(tmp_path / "model")).save(Model())

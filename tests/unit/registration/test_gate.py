@@ -8,7 +8,7 @@ CHAMPION = {"version": "3", "accuracy": 0.9, "class_names": CLASSES, "drawn": Fa
 
 
 def judge(metrics, champion=None, classes=CLASSES, **settings):
-    return judge_candidate(metrics, classes, champion, RegistrationSettings(**settings))
+    return judge_candidate(metrics, classes, champion or {}, RegistrationSettings(**settings))
 
 
 def test_a_candidate_at_the_minimum_passes() -> None:

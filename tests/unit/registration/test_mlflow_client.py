@@ -29,7 +29,8 @@ def models(tiny_model):
     return [tiny_model(seed) for seed in range(3)]
 
 
-def test_the_registry_follows_the_verdicts(server, models, photo_bytes) -> None:
+@pytest.mark.usefixtures("server")
+def test_the_registry_follows_the_verdicts(models, photo_bytes) -> None:
     clean = {"git.commit": "c" * 40, "git.dirty": "false"}
     first = propose(models[0], tags=clean)
     assert (first["version"], first["aliases"], first["reproducible"]) == ("1", ["production", "staging"], True)
@@ -61,24 +62,28 @@ def test_the_registry_follows_the_verdicts(server, models, photo_bytes) -> None:
     assert [row["version"] for row in list_versions("gender-classifier")] == ["3", "2", "1"]
 
 
-def test_a_killed_registration_is_completed_by_the_next_one(server, models, monkeypatch) -> None:
+@pytest.mark.usefixtures("server")
+def test_a_killed_registration_is_completed_by_the_next_one(models, monkeypatch) -> None:
     def kill(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(mlflow.MlflowClient, "set_registered_model_alias", kill)
-        propose(models[0])
+        with pytest.raises(KeyboardInterrupt):
+            propose(models[0])
     assert load_champion("gender-classifier") is None
     mlflow.end_run()
     assert propose(models[0])["aliases"] == ["production", "staging"]
     assert len(list_versions("gender-classifier")) == 1
 
 
-def test_an_empty_registry_has_no_champion(server) -> None:
+@pytest.mark.usefixtures("server")
+def test_an_empty_registry_has_no_champion() -> None:
     assert load_champion("gender-classifier") is None
 
 
-def test_an_unknown_model_is_one_line(server) -> None:
+@pytest.mark.usefixtures("server")
+def test_an_unknown_model_is_one_line() -> None:
     with pytest.raises(RegistrationError, match="no model named 'nobody'; run the pipeline first"):
         list_versions("nobody")
 

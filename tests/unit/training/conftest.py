@@ -101,7 +101,7 @@ def recipe() -> Recipe:
         head={"hidden_units": [8], "dropout": 0.2},
         optimizer={"learning_rate": 0.01},
         epochs=3,
-        batch_size=10,
+        batch_size=12,
         patience=3,
         seed=1,
     )

@@ -53,12 +53,13 @@ def test_the_network_is_cut_before_the_first_layer_that_is_trained(recipe: Recip
 def test_only_the_layers_after_the_cut_are_trained(
     recipe: Recipe, album: Any, split_manifest: pd.DataFrame, cache: FeatureCache, trainable: str, blocks: set[str]
 ) -> None:
-    slow = changed(recipe, trainable=trainable, epochs=1, optimizer={"learning_rate": 1e-9})
-    fast = changed(slow, optimizer={"learning_rate": 0.1})
-    before, after = (
-        weights(train(each, CLASSES, split_manifest, images=album, cache=cache)[0].network) for each in (slow, fast)
-    )
-    trained = {path.split("/")[0] for path in after if not np.allclose(before[path], after[path], atol=1e-6)}
+    import keras
+
+    recipe = changed(recipe, trainable=trainable, epochs=1)
+    keras.utils.set_random_seed(recipe.seed)
+    before = weights(build_network(recipe, 2))
+    after = weights(train(recipe, CLASSES, split_manifest, images=album, cache=cache)[0].network)
+    trained = {path.split("/")[0] for path in after if not np.array_equal(before[path], after[path])}
     layers = {f"{block}_{kind}" for block in blocks for kind in ("conv", "bn")}
     assert trained == layers | {"hidden1", "probabilities"}
 
@@ -168,11 +169,11 @@ def test_the_same_seed_gives_the_same_weights_in_another_process_to_the_bit(
     assert found.stdout.split() == here
 
 
-def test_more_than_two_classes_get_a_probability_each(
+def test_more_than_two_classes_get_a_probability_each_and_the_last_batch_may_be_smaller(
     recipe: Recipe, album: Any, split_manifest: pd.DataFrame, cache: FeatureCache
 ) -> None:
     manifest = split_manifest.assign(label=["a", "b", "c"] * 16)
-    model, _ = train(changed(recipe, epochs=1), ("a", "b", "c"), manifest, images=album, cache=cache)
+    model, _ = train(changed(recipe, epochs=1, batch_size=10), ("a", "b", "c"), manifest, images=album, cache=cache)
     assert model.network.output_shape == (None, 3)
     assert model.class_names == ("a", "b", "c")
 

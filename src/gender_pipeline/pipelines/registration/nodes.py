@@ -20,15 +20,15 @@ from gender_pipeline.training import FeatureCache, TrainedModel
 
 def score_champion(
     champion: Champion | None, split_manifest: pd.DataFrame, image_shards: ShardStore, feature_cache: FeatureCache
-) -> dict[str, Any] | None:
-    """Return the production model's accuracy on the candidate's test photos, or None where production is empty."""
-    return None if champion is None else score_on_test(champion, split_manifest, image_shards, feature_cache)
+) -> dict[str, Any]:
+    """Return the production model's accuracy on the candidate's test photos; nothing where production is empty."""
+    return {} if champion is None else score_on_test(champion, split_manifest, image_shards, feature_cache)
 
 
 def judge(
     model: TrainedModel,
     metrics: dict[str, Any],
-    champion_score: dict[str, Any] | None,
+    champion_score: dict[str, Any],
     registration: RegistrationSettings,
 ) -> Verdict:
     """Return whether the candidate may be promoted, with every check."""

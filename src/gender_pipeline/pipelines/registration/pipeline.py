@@ -22,7 +22,10 @@ def create_pipeline() -> Pipeline:
                 name="judge_candidate",
             ),
             Node(
-                nodes.write_card, ["model", "metrics", "verdict", "params:data_note"], "model_card", name="write_model_card"
+                nodes.write_card,
+                ["model", "metrics", "verdict", "params:data_note"],
+                "model_card",
+                name="write_model_card",
             ),
             Node(
                 nodes.propose,
