@@ -36,18 +36,21 @@ class RandomPhotos:
 def run() -> None:
     """Train the head, then the last block, and print seconds and how much faster the cache is."""
     photos = RandomPhotos()
-    print(
-        f"EfficientNet-Lite0, {N_PHOTOS} random photos at {SIZE_PX} px (5 of 6 to train on), {EPOCHS} epochs, decoding included\n"
-    )
+    print(f"EfficientNet-Lite0, {N_PHOTOS} random photos at {SIZE_PX} px, {EPOCHS} epochs, decoding included\n")
     print(f"{'trained':10}{'plain fit':>11}{'cache empty':>13}{'ratio':>7}{'cache full':>12}{'ratio':>7}")
     for trainable in ("head", "block7"):
-        recipe = _recipe(trainable)
-        with TemporaryDirectory() as folder:
-            cache = FeatureCache(Path(folder))
-            # First, because the engine makes TensorFlow's operations deterministic, which may cost time.
-            plain = _seconds(lambda recipe=recipe: _plain_fit(recipe, photos))
-            empty, full = (_seconds(lambda recipe=recipe: _cached_fit(recipe, photos, cache)) for _ in range(2))
+        plain, empty, full = _measure(_recipe(trainable), photos)
         print(f"{trainable:10}{plain:9.1f} s{empty:11.1f} s{plain / empty:7.1f}{full:10.1f} s{plain / full:7.1f}")
+
+
+def _measure(recipe: Recipe, photos: RandomPhotos) -> tuple[float, float, float]:
+    """Return the seconds of plain `fit`, and of the engine with an empty and with a full cache."""
+    # The baseline comes first, because the engine makes TensorFlow's operations deterministic, which may cost time.
+    plain = _seconds(lambda: _plain_fit(recipe, photos))
+    with TemporaryDirectory() as folder:
+        cache = FeatureCache(Path(folder))
+        empty, full = (_seconds(lambda: _cached_fit(recipe, photos, cache)) for _ in range(2))
+    return plain, empty, full
 
 
 def _recipe(trainable: str) -> Recipe:

@@ -81,7 +81,7 @@ def calibration_bins(confidence: FloatArray) -> NDArray[np.int64]:
 
 
 def _one_hot(codes: NDArray[np.int64], n_codes: int) -> FloatArray:
-    return (codes[:, None] == np.arange(n_codes)).astype(np.float64)
+    return np.asarray(codes[:, None] == np.arange(n_codes), dtype=np.float64)
 
 
 def _positive_or_mean(by_class: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,8 @@ COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 INK, FAINT, GRID = "#1F2933", "#5F6B76", "#DDE2E7"
 MAX_NAMED_CLASSES: Final = 12  # more do not fit beside a matrix or into a legend
 DOTS_PER_INCH: Final = 150
+
+LegendPlace: TypeAlias = Literal["best", "lower left", "lower right", "upper left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def draw_roc_curve(measured: MeasuredSplit) -> "Figure":
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="chance")
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         false_positive, true_positive, _ = roc_curve(positive, scores)
-        label = f"{_label(name)}, AUC {auc(false_positive, true_positive):.3f}"
+        label = f"AUC {auc(false_positive, true_positive):.3f}, {_label(name)}"
         axes.plot(false_positive, true_positive, label=label, **_line(number))
     axes.set(xlabel="False positive rate", ylabel="True positive rate", aspect="equal")
     return _with_legend(figure, axes, place="lower right")
@@ -131,7 +133,7 @@ def draw_precision_recall_curve(measured: MeasuredSplit) -> "Figure":
     figure, axes = _figure("Precision and recall", measured.subtitle)
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         precision, recall, _ = precision_recall_curve(positive, scores)
-        label = f"{_label(name)}, average precision {average_precision_score(positive, scores):.3f}"
+        label = f"average precision {average_precision_score(positive, scores):.3f}, {_label(name)}"
         axes.plot(recall, precision, label=label, **_line(number))
         if len(measured.class_names) == 2:
             axes.axhline(positive.mean(), color=FAINT, linestyle=":", label="chance")
@@ -163,8 +165,10 @@ def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
         if accuracy["low"] is not None:
             axes.plot([accuracy["low"], accuracy["high"]], [row, row], color=colour, linewidth=5, alpha=0.35)
         axes.plot(accuracy["value"], row, "o", color=colour, markersize=8)
-        text = f"{interval_text(accuracy)}  "
-        axes.annotate(text, (accuracy["value"], row), (0, 9), textcoords="offset points", ha="center", color=INK, size=9)
+        place = (accuracy["value"], row)
+        axes.annotate(
+            interval_text(accuracy), place, (0, 9), textcoords="offset points", ha="center", color=INK, size=9
+        )
     names = [f"{_label(name)}\n{part['photos']:,} / {part['subjects']:,}" for name, part in measured.slices.items()]
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="Accuracy (bar: interval over subjects; below the names: photos / subjects)")
@@ -176,15 +180,15 @@ def draw_history(history: pd.DataFrame) -> "Figure":
     """Draw loss and accuracy over the epochs; the epoch with the lowest validation loss is marked."""
     from matplotlib.ticker import MaxNLocator
 
-    best = history.loc[history["val_loss"].idxmin()] if history["val_loss"].notna().any() else None
-    subtitle = f"{len(history)} epochs" + ("" if best is None else f", lowest validation loss in epoch {best['epoch']:.0f}")
+    best_epoch = history["epoch"][history["val_loss"] == history["val_loss"].min()].head(1).astype(int)
+    subtitle = f"{len(history)} epochs" + "".join(f", lowest validation loss in epoch {epoch}" for epoch in best_epoch)
     figure, axes = _figure("Training history", subtitle, size=(6.4, 6.4), rows=(1, 1))
     for panel, column in zip(figure.axes, ("loss", "accuracy"), strict=True):
         panel.plot(history["epoch"], history[column], "o-", color=COLOURS[0], markersize=4, label="train")
         panel.plot(history["epoch"], history[f"val_{column}"], "s-", color=COLOURS[1], markersize=4, label="validation")
         panel.set_ylabel(column.capitalize())
-        if best is not None:
-            panel.axvline(best["epoch"], color=FAINT, linestyle=":", label="lowest validation loss")
+        for epoch in best_epoch:
+            panel.axvline(epoch, color=FAINT, linestyle=":", label="lowest validation loss")
     figure.axes[1].set_xlabel("Epoch")
     figure.axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return _with_legend(figure, axes, place="best")
@@ -209,13 +213,13 @@ def _figure(
     return figure, panels[0]
 
 
-def _line(number: int) -> dict[str, object]:
+def _line(number: int) -> dict[str, Any]:
     # The style changes when the colours begin anew, so that no two of 21 lines look the same.
     style = ("-", "--", "-.")[number // len(COLOURS) % 3]
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": style, "linewidth": 2}
 
 
-def _with_legend(figure: "Figure", axes: "Axes", *, place: str) -> "Figure":
+def _with_legend(figure: "Figure", axes: "Axes", *, place: LegendPlace) -> "Figure":
     if 0 < len(axes.get_legend_handles_labels()[1]) <= MAX_NAMED_CLASSES + 1:
         axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
     return figure

@@ -57,10 +57,8 @@ def predictions_table(
 
 
 def class_names_of(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Return the classes of a predictions table in the order of its `p_<class>` columns; for two the last is class 1."""
-    return tuple(
-        column.removeprefix(CLASS_PREFIX) for column in predictions.columns if column.startswith(CLASS_PREFIX)
-    )
+    """Return the classes of a predictions table in order of its `p_<class>` columns; of two the last is class 1."""
+    return tuple(column.removeprefix(CLASS_PREFIX) for column in predictions.columns if column.startswith(CLASS_PREFIX))
 
 
 def read_answers(predictions: pd.DataFrame) -> Answers:

@@ -47,7 +47,7 @@ def flat_metrics(metrics: Metrics) -> dict[str, float]:
         `<split>.<metric>`, `<split>.<metric>_low`, `<split>.<metric>_high` and `<split>.<source>.<metric>`. What
         MLflow allows in no name becomes `_` in a source's name.
     """
-    flat = {}
+    flat: dict[str, float | None] = {}
     for split, slices in metrics.items():
         for source, part in slices.items():
             for metric, interval in part["metrics"].items():
@@ -61,7 +61,7 @@ def flat_metrics(metrics: Metrics) -> dict[str, float]:
 
 
 def interval_text(interval: Mapping[str, float | None]) -> str:
-    """Return a metric as text: `0.912 (0.901-0.924)`, without bounds where there are none, `undefined` without value."""
+    """Return a metric as text: `0.912 (0.901-0.924)`, without bounds if there are none, `undefined` without value."""
     if interval["value"] is None:
         return "undefined"
     bounds = "" if interval["low"] is None else f" ({interval['low']:.3f}\N{EN DASH}{interval['high']:.3f})"

@@ -1,20 +1,21 @@
-"""Assign groups of photos to train, validation and test: stratified, and stable when the data grow."""
+"""Put photos into train, validation and test: pins first, then the own rule; conflicts are excluded, never moved."""
 
-import hashlib
 from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gender_pipeline.errors import SplittingError, examples
 from gender_pipeline.schema import EXCLUDED, SPLITS, TEST
 from gender_pipeline.splitting.duplicates import subject_keys
+from gender_pipeline.splitting.filling import fill_sides
 from gender_pipeline.splitting.protocols import official_pins
 from gender_pipeline.splitting.settings import SplittingSettings
 
-# Sides by rank: of two pins in one group the higher wins, so that what is tested stays tested.
-_SIDES: Final = (EXCLUDED, *SPLITS)
+_NO_SIDE: Final = -1
+_EXCLUDED_SIDE: Final = -2  # below every side, so that a group's highest side is the one nearest to the test
+_SIDES: Final = {EXCLUDED: _EXCLUDED_SIDE, **{split: side for side, split in enumerate(SPLITS)}}
+_NAMES: Final = {side: split for split, side in _SIDES.items()}
 
 
 def split_photos(
@@ -22,14 +23,16 @@ def split_photos(
 ) -> pd.DataFrame:
     """Put every group on one side, as near to the shares within each source and class as groups allow.
 
-    A subject of the previous split, and a photo whose side is official, is pinned: it keeps its side. The other groups
-    come in the order of a seeded hash, each to the side that lacks most photos of its source and class. Where a group
-    holds pins of several sides, the side nearest to the test keeps its photos and the others are excluded, never moved.
+    A photo whose side is official, and a subject of the previous split, is pinned: it keeps its side. Groups without a
+    pin come in the order of a seeded hash, each to the side that lacks most photos of its source and class. Where a
+    group holds pins of several sides, the side nearest to the test keeps its photos and those pinned elsewhere are
+    excluded; so is a photo whose official side is not that of the previous split. A subject of the own rule once
+    excluded stays so.
 
     Args:
         manifest: N photos with the columns `source, name, subject_id, label, official_split`.
         groups: N group ids under the manifest's index, as `group_subjects` gives them.
-        previous: An earlier result, or None; only rows made by equal settings count.
+        previous: An earlier result, or None; only its rows made by equal settings count.
         settings: Shares, seed and protocol.
 
     Returns:
@@ -41,17 +44,52 @@ def split_photos(
             few groups for three sides.
     """
     _check_labels(manifest)
-    pins, untested = official_pins(manifest, settings)
-    pins = pins.fillna(_previous_sides(manifest, previous, settings))
-    ranks = pins.map(_SIDES.index, na_action="ignore").fillna(-1).astype("int8")
-    side = ranks.groupby(groups).transform("max").clip(lower=0)  # 0: the group has no side yet
-    usable = (ranks != 0) & ~(untested & (side == _SIDES.index(TEST)))
-    usable &= (side == 0) | ranks.isin([-1]) | (ranks == side)
-    table = _group_table(manifest.assign(group=groups, side=side, untested=untested)[usable])
-    side = side.where(side > 0, groups.map(_assign(table, settings)))
-    split = pd.Series(np.array(_SIDES)[side.where(usable, 0).to_numpy(dtype=int)], index=manifest.index)
+    pins, untested = _pins(manifest, previous, settings)
+    side = pins.groupby(groups).transform("max").clip(lower=_NO_SIDE)
+    kept = (pins == _NO_SIDE) | (pins == side)
+    kept &= ~(untested & (side == _SIDES[TEST]))
+    photos = manifest.assign(group=groups, side=side, untested=untested)[kept]
+    filled = groups.map(fill_sides(_group_table(photos), settings))
+    split = filled.where(kept, _EXCLUDED_SIDE).map(_NAMES)
     _check_classes(manifest["label"], split, groups)
     return manifest.assign(group=groups, split=split, split_settings=settings.digest())
+
+
+def _pins(
+    manifest: pd.DataFrame, previous: pd.DataFrame | None, settings: SplittingSettings
+) -> tuple[pd.Series, pd.Series]:
+    """Return each photo's pinned side (N,) int, and which photos (N,) bool may be on any side but the test."""
+    official, untested = official_pins(manifest, settings)
+    earlier = _previous_sides(manifest, previous, settings)
+    pins = official.map(_SIDES).astype("float").fillna(earlier).astype("int64")
+    # A data set that fell back to the own rule may get its official parts later: what stands elsewhere cannot move.
+    moved = (earlier > _NO_SIDE) & (pins != earlier) | untested & (earlier == _SIDES[TEST])
+    return pins.mask(moved, _EXCLUDED_SIDE), untested
+
+
+def _previous_sides(manifest: pd.DataFrame, previous: pd.DataFrame | None, settings: SplittingSettings) -> pd.Series:
+    """Return the side (N,) on which the previous split has each photo's subject; -1 where the subject is new."""
+    keys = subject_keys(manifest)
+    if previous is None:
+        return pd.Series(_NO_SIDE, index=keys.index)
+    same = previous[previous["split_settings"] == settings.digest()]
+    sides = same["split"].map(_SIDES).groupby(subject_keys(same)).max()
+    return keys.map(sides).fillna(_NO_SIDE).astype("int64")
+
+
+def _group_table(photos: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a group: `photos`, `side`, `untested`, and the `source` and `label` of most of its photos.
+
+    Equal counts are decided by the first photo by name, not by the label, so that renaming classes changes nothing.
+    """
+    ordered = photos.sort_values(["source", "name"]).assign(place=np.arange(len(photos)))
+    by_group = ordered.groupby("group")
+    table = by_group.agg(photos=("side", "size"), side=("side", "first"), untested=("untested", "any"))
+    for column in ("source", "label"):
+        counts = ordered.groupby(["group", column], observed=True)["place"].agg(["size", "min"]).reset_index()
+        most = counts.sort_values(["size", "min"], ascending=[False, True]).drop_duplicates("group")
+        table[column] = most.set_index("group")[column]
+    return table
 
 
 def _check_labels(manifest: pd.DataFrame) -> None:
@@ -68,57 +106,11 @@ def _check_labels(manifest: pd.DataFrame) -> None:
 def _check_classes(labels: pd.Series, split: pd.Series, groups: pd.Series) -> None:
     photos = pd.crosstab(labels, split).reindex(columns=list(SPLITS), fill_value=0)
     for label, counts in photos.iterrows():
-        if (counts == 0).any():
+        absent = counts.index[counts == 0]
+        if len(absent):
             raise SplittingError(
-                f"class {label} has no photo in {examples(counts.index[counts == 0])}",
-                expected=f"at least {len(SPLITS)} subjects of every class free for all sides",
+                f"class {label} has no photo in {examples(absent)}",
+                expected=f"at least {len(SPLITS)} subjects of each class free to be on any side",
                 received=f"{groups[labels == label].nunique()} (near-duplicates count as one)",
-                remedy="add photos of more subjects, or see the official protocol's parts",
+                remedy="add photos of more subjects",
             )
-
-
-def _previous_sides(manifest: pd.DataFrame, previous: pd.DataFrame | None, settings: SplittingSettings) -> pd.Series:
-    """Return the side (N,) on which the previous split has each row's subject; None where it is new."""
-    keys = subject_keys(manifest)
-    if previous is None:
-        return pd.Series(None, index=keys.index, dtype=object)
-    same = previous[previous["split_settings"] == settings.digest()]
-    ranks = same["split"].map(_SIDES.index).groupby(subject_keys(same)).max()
-    return keys.map(ranks.map(dict(enumerate(_SIDES)).get)).astype(object)
-
-
-def _group_table(photos: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a group: `photos`, `source` and `label` of most of them, `side` (0 = none yet), `untested`.
-
-    Equal counts are decided by the first photo by name, not by the label, so that renaming classes changes nothing.
-    """
-    ordered = photos.sort_values(["source", "name"])
-    ordered["place"] = np.arange(len(ordered))
-    by_group = ordered.groupby("group")
-    table = by_group.agg(photos=("side", "size"), side=("side", "first"), untested=("untested", "any"))
-    for column in ("source", "label"):
-        counts = ordered.groupby(["group", column], observed=True)["place"].agg(["size", "min"]).reset_index()
-        most = counts.sort_values(["group", "size", "min"], ascending=[True, False, True]).drop_duplicates("group")
-        table[column] = most.set_index("group")[column]
-    return table
-
-
-def _assign(table: pd.DataFrame, settings: SplittingSettings) -> pd.Series:
-    """Return the side (1-3) of each group of the table."""
-    shares = np.array(settings.shares.in_order())
-    seeded = [hashlib.sha256(f"{settings.seed}:{group}".encode()).digest() for group in table.index]
-    table = table.assign(rank=seeded).sort_values("rank")
-    n_groups = table.groupby(["label", "source"], observed=True)["photos"].transform("size")
-    # A stratum with less than one group for the smallest share cannot hold the shares: it helps to fill its class's.
-    table["stratum"] = table["source"].astype(object).where(n_groups * shares.min() >= 1, None)
-    classes = [_assign_class(groups, shares) for _, groups in table.groupby("label", observed=True)]
-    return pd.concat(classes) if classes else pd.Series(dtype=int)
-
-
-def _assign_class(groups: pd.DataFrame, shares: NDArray[np.float64]) -> pd.Series:
-    """Assign one class's groups: the strata one after the other, at last the small ones to the class's own deficits."""
-    side = groups["side"].copy()
-    for _, stratum in groups[groups["stratum"].notna()].groupby("stratum"):
-        _fill(side, stratum, stratum, shares)
-    _fill(side, groups[groups["stratum"].isna()], groups, shares)
-    return side

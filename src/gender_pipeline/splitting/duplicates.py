@@ -16,7 +16,9 @@ _BANDS: Final = 16
 _BAND_BITS: Final = 16
 _CHUNK: Final = 1 << 18  # candidate pairs compared at a time: what fits a processor's cache
 _BATCH: Final = 1 << 20  # pairs found before they are joined: 16 MiB
-_MAX_CANDIDATES: Final = 4_000_000_000  # about two minutes on one core; 200,000 photos of faces need a twentieth
+# About 100 s and 30 s on one core; 200,000 photos of faces need a fifth of the first and next to nothing of the second.
+_MAX_CANDIDATES: Final = 2_000_000_000
+_MAX_PAIRS: Final = 200_000_000
 # A photo's hash has 128 bits above the median; far fewer mean that most frequencies are equal, as in a flat picture.
 _MIN_BITS_SET: Final = 64
 # Fewer subjects in one group are a coincidence of a small data set, not a chain of false joins.
@@ -24,7 +26,7 @@ _MIN_GIANT_SUBJECTS: Final = 10
 
 
 def group_subjects(manifest: pd.DataFrame, settings: SplittingSettings) -> pd.Series:
-    """Group photos that must not be divided: those of one subject, and near-duplicates with all photos of their subjects.
+    """Group photos that must not be divided: those of one subject, and those of subjects with near-duplicate photos.
 
     Photos are near-duplicates when their bytes are equal or at most `near_duplicate_bits` bits of their perceptual
     hashes differ; hashes of flat pictures tell nothing and are not compared.
@@ -91,23 +93,30 @@ def near_pairs(hashes: NDArray[np.uint8], max_bits: int) -> Iterator[NDArray[np.
     packed = _deal_bits(hashes)
     bands, words = packed.view(np.uint16), packed.view(np.uint64)
     wide, extra = divmod(max_bits - _BANDS + 1, _BANDS)
-    n_candidates = 0
+    n_candidates = n_pairs = 0
     for band in range(_BANDS):
         order = np.argsort(bands[:, band], kind="stable")
         sorted_words = np.ascontiguousarray(words[order])
         for first, starts, counts in _partners(bands[order, band], wide + (band < extra)):
             n_candidates += int(counts.sum())
-            if n_candidates > _MAX_CANDIDATES:
-                raise SplittingError(
-                    f"more than {_MAX_CANDIDATES:,} pairs among {len(hashes):,} photos look alike at first sight",
-                    remedy="quarantine equal-looking pictures or lower near_duplicate_bits",
-                )
+            _check_work(n_candidates, n_pairs, len(hashes))
             for pairs in _compare(sorted_words, first, starts, counts, max_bits=max_bits):
+                n_pairs += len(pairs)
+                _check_work(n_candidates, n_pairs, len(hashes))
                 yield np.sort(order[pairs], axis=1)
 
 
+def _check_work(n_candidates: int, n_pairs: int, n_hashes: int) -> None:
+    """Raise before a search among too similar hashes takes many minutes."""
+    if n_candidates > _MAX_CANDIDATES or n_pairs > _MAX_PAIRS:
+        raise SplittingError(
+            f"too many pairs among {n_hashes:,} photos look alike to compare them all",
+            remedy="quarantine equal-looking pictures or lower near_duplicate_bits",
+        )
+
+
 def join(n_items: int, edges: Iterable[NDArray[np.intp]]) -> NDArray[np.intp]:
-    """Return the components of a graph whose edges come in arrays (M, 2): for each item its smallest member's number."""
+    """Return the smallest member's number of each item's component (N,), in a graph of edges in arrays (M, 2)."""
     labels = np.arange(n_items)
     waiting, n_waiting = [], 0
     for batch in edges:
@@ -125,8 +134,8 @@ def _joined(labels: NDArray[np.intp], edges: list[NDArray[np.intp]]) -> NDArray[
 
     ends = np.concatenate([np.column_stack([np.arange(len(labels)), labels]), *edges])
     graph = coo_array((np.ones(len(ends), dtype=np.int32), tuple(ends.T)), shape=(len(labels), len(labels)))
-    component = connected_components(graph, directed=False)[1]
-    return np.unique(component, return_index=True)[1][component]
+    component: NDArray[np.intp] = connected_components(graph, directed=False)[1]
+    return np.asarray(np.unique(component, return_index=True)[1][component])
 
 
 def _owners(

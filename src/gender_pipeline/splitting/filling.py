@@ -35,10 +35,12 @@ def _fill_class(groups: pd.DataFrame, shares: NDArray[np.float64]) -> pd.Series:
     photos, side = groups["photos"].to_numpy(), groups["side"].to_numpy(copy=True)
     closed = np.zeros((len(groups), len(SPLITS)), dtype=bool)
     closed[:, -1] = groups["untested"]
-    strata = groups.reset_index(drop=True).groupby("source", observed=True).indices.values()
+    strata = [np.flatnonzero(groups["source"] == source) for source in sorted(groups["source"].unique())]
     # Last comes the whole class: only the groups of small strata still have no side then.
     for scope in [*(rows for rows in strata if len(rows) * shares.min() >= 1), np.arange(len(groups))]:
-        lacking = shares * photos[scope].sum() - _photos_by_side(photos[scope], side[scope])
+        given = scope[side[scope] >= 0]
+        held = np.bincount(side[given], weights=photos[given], minlength=len(SPLITS))
+        lacking = shares * photos[scope].sum() - held
         for group in scope[side[scope] < 0]:
             chosen = _choose(lacking, closed[group], side)
             side[group] = chosen
@@ -46,12 +48,8 @@ def _fill_class(groups: pd.DataFrame, shares: NDArray[np.float64]) -> pd.Series:
     return pd.Series(side, index=groups.index)
 
 
-def _photos_by_side(photos: NDArray[np.int64], side: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.bincount(side[side >= 0], weights=photos[side >= 0], minlength=len(SPLITS))
-
-
 def _choose(lacking: NDArray[np.float64], closed: NDArray[np.bool_], side: NDArray[np.int64]) -> int:
-    """Return the open side that lacks most; one without any group of the class when no more groups than those are left."""
+    """Return the open side that lacks most photos; the last groups of a class go to sides that have none of it."""
     empty = np.bincount(side + 1, minlength=len(SPLITS) + 1)[1:] == 0
     if (side < 0).sum() <= empty.sum() and (empty & ~closed).any():
         closed = closed | ~empty

@@ -57,6 +57,16 @@ class TrainedModel:
     cut_layer: str
     weights_digest: str
 
+    def facts(self) -> dict[str, str]:
+        """Return what the model is, for reports and cards: name -> value."""
+        return {
+            "recipe": self.recipe.name,
+            "backbone": f"{self.recipe.backbone}, weights {self.recipe.weights}, {self.recipe.image_size_px} px",
+            "trained": f"everything after {self.cut_layer}",
+            "classes": ", ".join(self.class_names),
+            "weights digest": self.weights_digest,
+        }
+
     def save(self, folder: Path) -> None:
         """Replace the folder by this model: `network.keras` and `model.json`, in one rename."""
         with atomic_folder(folder) as temporary:
