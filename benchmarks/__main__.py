@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHMARKS = ["ingest"]
+BENCHMARKS = ["ingest", "splitting", "frozen_prefix"]
 
 
 def main() -> None:

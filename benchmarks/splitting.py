@@ -22,7 +22,7 @@ def run() -> None:
     banded, found = _seconds(lambda: sum(len(pairs) for pairs in near_pairs(hashes, MAX_BITS)))
     brute, _ = _seconds(lambda: _compare_with_all(hashes[:N_BRUTE], hashes))
     brute *= N_HASHES / N_BRUTE / 2  # each pair once
-    print(f"{N_HASHES:,} hashes, {MAX_BITS} of 256 bits: {banded:.0f} s, {found:,} pairs (at least {N_COPIES:,} are there)")
+    print(f"{N_HASHES:,} hashes with {N_COPIES:,} copies, {MAX_BITS} of 256 bits: {banded:.0f} s, {found:,} pairs")
     print(f"all with all, from {N_BRUTE:,} rows: {brute:.0f} s, {brute / banded:.0f} times as long")
     for n_alike in (3_000, 100_000):
         alike = _flip(np.repeat(hashes[:1], n_alike, axis=0), 12)

@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 from gender_pipeline.errors import GenderPipelineError
 
+# What a user can mend, the most telling first.
 _MENDABLE = (GenderPipelineError, ParameterValidationError, OmegaConfBaseException, YAMLError)
 
 
@@ -27,9 +28,10 @@ def _in_one_line(callback: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return callback(*args, **kwargs)
         except Exception as error:
-            for cause in _causes(error):
-                if isinstance(cause, _MENDABLE):
-                    raise click.ClickException(" ".join(str(cause).split())) from error
+            for kind in _MENDABLE:
+                for cause in _causes(error):
+                    if isinstance(cause, kind):
+                        raise click.ClickException(" ".join(str(cause).split())) from error
             raise
 
     return run

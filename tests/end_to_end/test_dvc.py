@@ -5,14 +5,21 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 
 @pytest.fixture(scope="module")
 def clone(copy_project, run):
     folder = copy_project("clone")
-    # Everything as a clone has it, but fewer faces.
-    manifest = folder / "conf" / "base" / "parameters" / "manifest.yml"
-    manifest.write_text(manifest.read_text().replace("n_subjects: 320", "n_subjects: 36"))
+    # Everything as a clone has it, but the few faces of the smoke environment, and its thresholds.
+    base, smoke = folder / "conf" / "base" / "parameters", folder / "conf" / "smoke" / "parameters"
+    manifest = (base / "manifest.yml").read_text()
+    (base / "manifest.yml").write_text(manifest.replace("n_subjects: 320", "n_subjects: 36"))
+    for name in ("validation.yml", "registration.yml"):
+        settings = yaml.safe_load((base / name).read_text())
+        for block, changes in yaml.safe_load((smoke / name).read_text()).items():
+            settings[block] |= changes
+        (base / name).write_text(yaml.safe_dump(settings))
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "add", ".")
     run(folder, "git", "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "--quiet", "-m", "start")

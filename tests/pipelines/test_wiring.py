@@ -8,6 +8,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.validation.exceptions import ParameterValidationError
 from kedro.validation.parameter_validator import ParameterValidator
 
+from gender_pipeline.errors import SettingsError
 from gender_pipeline.hooks.project import ProjectHooks
 from gender_pipeline.pipeline_registry import register_pipelines
 from gender_pipeline.settings import CONFIG_LOADER_ARGS
@@ -71,6 +72,14 @@ def test_runtime_parameters_change_one_setting() -> None:
 def test_a_misspelt_key_is_an_error_before_any_node_runs(block, key) -> None:
     with pytest.raises(ParameterValidationError, match=rf"(?s){block}.*{key}"):
         parameters(**{block: {key: 1}})
+
+
+def test_a_recipe_is_selected_then_changed_and_never_the_other_way_round() -> None:
+    typed = parameters(recipe="quickstart", training={"seed": 7})
+    assert (typed["training"].name, typed["training"].seed) == ("quickstart", 7)
+    mixed = {"params:recipe": "other", "params:training.name": "quickstart"}
+    with pytest.raises(SettingsError, match="`training` is quickstart; expected other, which `recipe` asks for"):
+        ProjectHooks().after_catalog_created(mixed)
 
 
 def test_mlflow_has_an_absolute_database_inside_the_project(tmp_path) -> None:

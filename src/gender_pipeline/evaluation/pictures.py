@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, FAINT, GRID = "#1F2933", "#5F6B76", "#DDE2E7"
 MAX_NAMED_CLASSES: Final = 12  # more do not fit beside a matrix or into a legend
+UNIT_LIMITS: Final = (-0.02, 1.02)  # a line along the edge stays visible
 DOTS_PER_INCH: Final = 150
 
 LegendPlace: TypeAlias = Literal["best", "lower left", "lower right", "upper left"]
@@ -95,7 +96,7 @@ def draw_confusion_matrix(measured: MeasuredSplit) -> "Figure":
     counts = np.zeros((n_classes, n_classes), dtype=np.int64)
     np.add.at(counts, (measured.answers.truth, measured.answers.predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(3.4 + 0.75 * n_classes, 10.0)
+    side = min(3.4 + 0.75 * n_classes, 9.0)
     figure, axes = _figure("Confusion matrix", measured.subtitle, size=(side + 0.6, side))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="Predicted", ylabel="Label")
@@ -121,8 +122,10 @@ def draw_roc_curve(measured: MeasuredSplit) -> "Figure":
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         false_positive, true_positive, _ = roc_curve(positive, scores)
         label = f"AUC {auc(false_positive, true_positive):.3f}, {_label(name)}"
-        axes.plot(false_positive, true_positive, label=label, **_line(number))
-    axes.set(xlabel="False positive rate", ylabel="True positive rate", aspect="equal")
+        axes.plot(false_positive, true_positive, label=label, **_line(number, measured))
+    axes.set(
+        xlabel="False positive rate", ylabel="True positive rate", aspect="equal", xlim=UNIT_LIMITS, ylim=UNIT_LIMITS
+    )
     return _with_legend(figure, axes, place="lower right")
 
 
@@ -134,10 +137,10 @@ def draw_precision_recall_curve(measured: MeasuredSplit) -> "Figure":
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         precision, recall, _ = precision_recall_curve(positive, scores)
         label = f"average precision {average_precision_score(positive, scores):.3f}, {_label(name)}"
-        axes.plot(recall, precision, label=label, **_line(number))
+        axes.plot(recall, precision, label=label, **_line(number, measured))
         if len(measured.class_names) == 2:
             axes.axhline(positive.mean(), color=FAINT, linestyle=":", label="chance")
-    axes.set(xlabel="Recall", ylabel="Precision", aspect="equal")
+    axes.set(xlabel="Recall", ylabel="Precision", aspect="equal", xlim=UNIT_LIMITS, ylim=UNIT_LIMITS)
     return _with_legend(figure, axes, place="lower left")
 
 
@@ -151,7 +154,7 @@ def draw_calibration(measured: MeasuredSplit) -> "Figure":
     upper, lower = figure.axes
     upper.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
     upper.plot(by_bin["stated"], by_bin["right"], "o-", color=COLOURS[0], label="photos, in steps of 0.05")
-    upper.set(ylabel="Share of right answers", ylim=(-0.02, 1.02))
+    upper.set(ylabel="Share of right answers", ylim=UNIT_LIMITS)
     lower.hist(confidence, bins=np.linspace(0, 1, CALIBRATION_BINS + 1).tolist(), color=COLOURS[0], edgecolor="white")
     lower.set(xlabel="Probability of the predicted class", ylabel="Photos", xlim=(1 / len(measured.class_names), 1.01))
     return _with_legend(figure, axes, place="upper left")
@@ -159,7 +162,7 @@ def draw_calibration(measured: MeasuredSplit) -> "Figure":
 
 def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
     """Draw the accuracy with its interval, overall and by source."""
-    figure, axes = _figure("Accuracy by source", measured.subtitle, size=(7.2, 2.0 + 0.55 * len(measured.slices)))
+    figure, axes = _figure("Accuracy by source", measured.subtitle, size=(5.6, 2.2 + 0.6 * len(measured.slices)))
     for row, (source, part) in enumerate(measured.slices.items()):
         accuracy, colour = part["metrics"]["accuracy"], COLOURS[int(source != OVERALL)]
         if accuracy["low"] is not None:
@@ -169,9 +172,10 @@ def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
         axes.annotate(
             interval_text(accuracy), place, (0, 9), textcoords="offset points", ha="center", color=INK, size=9
         )
-    names = [f"{_label(name)}\n{part['photos']:,} / {part['subjects']:,}" for name, part in measured.slices.items()]
+    names = [f"{_label(name)}\n{part['photos']:,} photos" for name, part in measured.slices.items()]
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="Accuracy (bar: interval over subjects; below the names: photos / subjects)")
+    axes.margins(x=0.25)  # room for the texts beside the outermost points
+    axes.set(xlabel="Accuracy, with its interval over subjects")
     axes.set_ylim(len(names) - 0.5, -0.7)
     return figure
 
@@ -200,22 +204,28 @@ def _figure(
     """Return an empty figure of `size` inches with panels below each other, `rows` high, and the uppermost of them."""
     # Not pyplot: its global state is no thread's own.
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12), facecolor="white")
     panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
     for axes in panels:
         axes.grid(visible=True, color=GRID, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK, labelsize=10)
-    panels[0].set_title(subtitle, loc="left", color=FAINT, size=10)
-    figure.suptitle(title, x=0.02, ha="left", color=INK, size=14, weight="bold")
+    pad_points = 8 + 14 * len(subtitle.splitlines())
+    panels[0].set_title(title, loc="left", color=INK, size=14, weight="bold", pad=pad_points)
+    panels[0].annotate(
+        subtitle, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=FAINT, size=10
+    )
     return figure, panels[0]
 
 
-def _line(number: int) -> dict[str, Any]:
-    # The style changes when the colours begin anew, so that no two of 21 lines look the same.
-    style = ("-", "--", "-.")[number // len(COLOURS) % 3]
+def _line(number: int, measured: MeasuredSplit) -> dict[str, Any]:
+    if len(measured.class_names) > MAX_NAMED_CLASSES:
+        return {"color": COLOURS[0], "linewidth": 0.8, "alpha": 0.5}
+    # The style changes when the colours begin anew, so that no two lines look the same.
+    style = "-" if number < len(COLOURS) else "--"
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": style, "linewidth": 2}
 
 

@@ -1,14 +1,33 @@
-"""Lets configuration name places inside the project, wherever the command was started."""
+"""What configuration needs of the project: places inside it, and the recipe that was asked for."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from omegaconf import OmegaConf
 
+from gender_pipeline.errors import SettingsError
+
+
+def select_recipe(recipes: Mapping[str, Any], name: str) -> Any:
+    """Return the recipe of that name, for `${select_recipe:...}`.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    if name not in recipes:
+        raise SettingsError(
+            f"unknown recipe {name!r}",
+            expected=f"one of {', '.join(sorted(recipes))}",
+            remedy="correct `recipe`, or add a file to conf/base/parameters/recipes",
+        )
+    return recipes[name]
+
 
 class ProjectHooks:
-    """Registers the resolver `${project:path}`: an absolute path inside the project."""
+    """Registers the resolver `${project:path}`, an absolute path inside the project, and checks the recipe."""
 
     # Before kedro-mlflow's own hook, which reads mlflow.yml.
     @hook_impl(tryfirst=True)
@@ -18,3 +37,20 @@ class ProjectHooks:
         logging.getLogger("kedro_mlflow").setLevel(logging.WARNING)
         root = context.project_path
         OmegaConf.register_new_resolver("project", lambda path: (root / path).as_posix(), replace=True)
+
+    @hook_impl
+    def after_catalog_created(self, parameters: dict[str, Any]) -> None:
+        """Check that the recipe selected is the one that was asked for.
+
+        `--params training.seed=1,recipe=other` changes the seed of the recipe there was before it selects another.
+
+        Raises:
+            SettingsError: It is another one.
+        """
+        asked, selected = parameters["params:recipe"], parameters["params:training.name"]
+        if selected != asked:
+            raise SettingsError(
+                f"the recipe in `training` is {selected}",
+                expected=f"{asked}, which `recipe` asks for",
+                remedy="in --params put recipe=NAME before training.KEY=VALUE; a recipe's name is that of its file",
+            )

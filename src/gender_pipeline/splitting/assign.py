@@ -26,8 +26,7 @@ def split_photos(
     A photo whose side is official, and a subject of the previous split, is pinned: it keeps its side. Groups without a
     pin come in the order of a seeded hash, each to the side that lacks most photos of its source and class. Where a
     group holds pins of several sides, the side nearest to the test keeps its photos and those pinned elsewhere are
-    excluded; so is a photo whose official side is not that of the previous split. A subject of the own rule once
-    excluded stays so.
+    excluded; so is a photo whose official side is not that of the previous split. A subject once excluded stays so.
 
     Args:
         manifest: N photos with the columns `source, name, subject_id, label, official_split`.
@@ -63,7 +62,7 @@ def _pins(
     earlier = _previous_sides(manifest, previous, settings)
     pins = official.map(_SIDES).astype("float").fillna(earlier).astype("int64")
     # A data set that fell back to the own rule may get its official parts later: what stands elsewhere cannot move.
-    moved = (earlier > _NO_SIDE) & (pins != earlier) | untested & (earlier == _SIDES[TEST])
+    moved = (earlier != _NO_SIDE) & (pins != earlier) | untested & (earlier == _SIDES[TEST])
     return pins.mask(moved, _EXCLUDED_SIDE), untested
 
 
