@@ -73,8 +73,8 @@ class FileDataset(AbstractDataset[Any, Any]):
 class FolderDataset(AbstractDataset[Any, Any]):
     """One folder that a library function reads and its producer writes.
 
-    What is saved is a mapping of relative path to bytes, an object with `save(folder)`, or a function that is called with
-    the folder.
+    What is saved is a mapping of relative path to bytes, an object with `save(folder)`, or a function that is called
+    with the folder.
 
     Args:
         filepath: Where the folder is.

@@ -35,7 +35,7 @@ class PhotoClassifier(PythonModel):
         model_input: pd.DataFrame,
         params: Any = None,  # noqa: ARG002
     ) -> pd.DataFrame:
-        """Return `label` and `probability` (float64 in [0, 1]) of N photos, given as column `image` of encoded bytes."""
+        """Return `label` and `probability` (float64 in [0, 1]) of N photos; column `image` holds their bytes."""
         probabilities = self.predictor.predict(list(model_input["image"]))
         best = probabilities.argmax(axis=1)
         labels = [self.predictor.model.class_names[index] for index in best]

@@ -1,8 +1,8 @@
 """What a run tells MLflow beyond kedro-mlflow's life cycle: where it comes from, what went in, what came out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 from kedro.framework.context import KedroContext
@@ -105,7 +105,12 @@ def _log_weights(model: Any) -> None:
     mlflow.set_tag("weights.digest", model.weights_digest)
 
 
-_SPECIAL = {"metrics": _log_metrics, "history": _log_history, "split_manifest": _log_inputs, "model": _log_weights}
+_SPECIAL: Final[Mapping[str, Callable[[Any], None]]] = {
+    "metrics": _log_metrics,
+    "history": _log_history,
+    "split_manifest": _log_inputs,
+    "model": _log_weights,
+}
 
 
 def _plain(value: Any) -> Any:

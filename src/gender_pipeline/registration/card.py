@@ -6,8 +6,8 @@ from gender_pipeline.registration.gate import Verdict
 
 _CARD = """# {recipe}
 
-A classifier of **annotated apparent gender** in face photos: it answers with the label an annotator of its data sets would
-likely have given. It says nothing of a person's identity, and must not be used to decide about people.
+A classifier of **annotated apparent gender** in face photos: it answers with the label an annotator of its data sets
+would likely have given. It says nothing of a person's identity, and must not be used to decide about people.
 
 - Data: {data_note}
 {facts}
