@@ -8,9 +8,9 @@ from gender_pipeline.evaluation import predictions_table
 GENDERS = ("female", "male")
 
 
-def split_photos(labels: list[str], *, source: str = "a", split: str = "test", n_photos: int = 1) -> pd.DataFrame:
-    """Return a split manifest with one photo for each label, n photos in a row of one subject."""
-    subjects = [f"{source}{split}{number // n_photos}" for number in range(len(labels))]
+def split_photos(labels: list[str], *, source: str = "a", split: str = "test", photos_each: int = 1) -> pd.DataFrame:
+    """Return a split manifest with one photo for each label; each so many photos in a row are of one subject."""
+    subjects = [f"{source}{split}{number // photos_each}" for number in range(len(labels))]
     return pd.DataFrame(
         {
             "image_id": [f"{source}/{split}/{number}" for number in range(len(labels))],

@@ -42,25 +42,12 @@ def sample(folder: Path, subjects: int, seed: int) -> None:
 @click.option("--name", default="gender-classifier", show_default=True, help="Name in the model registry.")
 def models(name: str) -> None:
     """List the registered versions with aliases, test accuracy, gate and commit."""
-    from rich.console import Console
-    from rich.table import Table
-
     _connect()
+    import pandas as pd
+
     from gender_pipeline.registration.mlflow_client import list_versions
 
-    table = Table("version", "aliases", "accuracy", "gate", "recipe", "commit", "reproducible", "created")
-    for row in list_versions(name):
-        table.add_row(
-            row["version"],
-            ", ".join(row["aliases"]),
-            row["accuracy"],
-            row["gate"],
-            row["recipe"],
-            row["commit"][:10],
-            row["reproducible"],
-            row["created"],
-        )
-    Console().print(table)
+    click.echo(pd.DataFrame(list_versions(name)).to_string(index=False))
 
 
 def _connect() -> None:

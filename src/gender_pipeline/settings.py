@@ -1,7 +1,6 @@
 """Kedro's settings: hooks in calling order, how configuration merges, and no usage statistics sent anywhere."""
 
 import os
-import warnings
 
 from gender_pipeline.hooks.project import ProjectHooks, select_recipe
 from gender_pipeline.hooks.summary import SummaryHooks
@@ -15,10 +14,6 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-# kedro-mlflow's own model class causes the first; an encoded photo as an input example would be a photo in every model.
-warnings.filterwarnings("ignore", message=r".*Add type hints to the `predict` method")
-warnings.filterwarnings("ignore", message=r".*An input example was not provided")
 
 HOOKS = (ProjectHooks(), TrackingHooks(), SummaryHooks())
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry",)

@@ -12,7 +12,7 @@ from gender_pipeline.schema import TEST
 
 # What a picture tells, for those who read it and for those who cannot see it.
 CAPTIONS: Final = {
-    "confusion_matrix.png": "Photos of each label (row) by the class they were given (column), and their share of the row.",
+    "confusion_matrix.png": "Photos of each label (row) by the class they were given (column); shares are of the row.",
     "roc_curve.png": "Share of the positives found, against the share of the negatives taken for positives.",
     "precision_recall_curve.png": "Share of the positive answers that are right, against the share of positives found.",
     "calibration.png": "How often answers of a given probability are right; below the dotted line they claim too much.",

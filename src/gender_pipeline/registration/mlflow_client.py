@@ -88,11 +88,11 @@ def list_versions(model_name: str) -> list[dict[str, Any]]:
     return [
         {
             "version": str(version.version),
-            "aliases": aliases.get(str(version.version), []),
+            "aliases": ", ".join(sorted(aliases.get(str(version.version), []))),
             "accuracy": version.tags.get("test.accuracy", ""),
             "gate": version.tags.get("gate", ""),
             "recipe": version.tags.get("recipe", ""),
-            "commit": version.tags.get("git.commit", ""),
+            "commit": version.tags.get("git.commit", "")[:10],
             "reproducible": version.tags.get("reproducible", ""),
             "created": datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
         }

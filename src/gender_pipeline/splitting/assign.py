@@ -26,7 +26,7 @@ def split_photos(
     A photo whose side is official, and a subject of the previous split, is pinned: it keeps its side. Groups without a
     pin come in the order of a seeded hash, each to the side that lacks most photos of its source and class. Where a
     group holds pins of several sides, the side nearest to the test keeps its photos and those pinned elsewhere are
-    excluded; so is a photo whose official side is not that of the previous split. A subject once excluded stays so.
+    excluded; so is a photo whose official side is not that of the previous split. A photo once excluded stays so.
 
     Args:
         manifest: N photos with the columns `source, name, subject_id, label, official_split`.
@@ -67,13 +67,18 @@ def _pins(
 
 
 def _previous_sides(manifest: pd.DataFrame, previous: pd.DataFrame | None, settings: SplittingSettings) -> pd.Series:
-    """Return the side (N,) on which the previous split has each photo's subject; -1 where the subject is new."""
+    """Return the side (N,) of each photo's subject in the previous split, -1 if it is new, -2 if the photo is excluded."""
     keys = subject_keys(manifest)
     if previous is None:
         return pd.Series(_NO_SIDE, index=keys.index)
     same = previous[previous["split_settings"] == settings.digest()]
     sides = same["split"].map(_SIDES).groupby(subject_keys(same)).max()
-    return keys.map(sides).fillna(_NO_SIDE).astype("int64")
+    excluded = _photo_keys(manifest).isin(_photo_keys(same[same["split"] == EXCLUDED]))
+    return keys.map(sides).fillna(_NO_SIDE).astype("int64").mask(excluded, _EXCLUDED_SIDE)
+
+
+def _photo_keys(photos: pd.DataFrame) -> pd.Series:
+    return photos["source"].astype("str") + "/" + photos["name"].astype("str")
 
 
 def _group_table(photos: pd.DataFrame) -> pd.DataFrame:

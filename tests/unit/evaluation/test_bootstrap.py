@@ -103,7 +103,9 @@ def test_the_calibration_error_has_no_interval() -> None:
 def test_resamples_in_which_a_metric_is_undefined_do_not_count_for_it() -> None:
     # One of five subjects is positive: a third of the resamples has no ROC AUC.
     p_positive = np.array([0.9, 0.1, 0.2, 0.3, 0.4])
-    answers = Answers(np.array([1, 0, 0, 0, 0]), (p_positive > 0.5).astype(np.int64), np.stack([1 - p_positive, p_positive], 1))
+    answers = Answers(
+        np.array([1, 0, 0, 0, 0]), (p_positive > 0.5).astype(np.int64), np.stack([1 - p_positive, p_positive], 1)
+    )
     assert subject_intervals(answers, one_photo_each(answers), FAST)["roc_auc"] == (1, 1)
 
 

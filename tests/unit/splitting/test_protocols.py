@@ -86,6 +86,16 @@ def test_a_partition_that_is_all_train_says_which_parts_are_absent() -> None:
         split(manifest, OFFICIAL)
 
 
+def test_a_photo_once_excluded_stays_excluded_when_its_data_set_falls_back_to_the_own_rule() -> None:
+    settings = SplittingSettings(protocol="official", fallback="own")
+    manifest = two_classes(40, source="celeba", n_photos=2)
+    torn = manifest.assign(official_split=["train", "test", *(part for part in PARTITION[1:] for _ in range(2))])
+    first = split(torn, settings)
+    assert first["split"][:2].tolist() == ["excluded", "test"]
+    broken = torn.assign(official_split=["train", "test", "gallery", *torn["official_split"][3:]])
+    assert split(broken, settings, first)["split"].equals(first["split"])
+
+
 def test_an_absent_test_fold_is_an_error() -> None:
     with pytest.raises(
         SplittingError, match=r"adience .*expected photos in fold_7 and another fold; received photos in fo"
