@@ -37,11 +37,18 @@ class TrackingHooks:
         self._catalog = catalog
         if mlflow.active_run() is None:
             return
-        mlflow.set_tags({**provenance(self._project), "env": run_params["env"] or "base"})
-        parameters = catalog.load("parameters")
+        parameters, env = catalog.load("parameters"), run_params["env"] or "base"
+        chapters = ", ".join(run_params["pipeline_names"] or []) or "all chapters"
+        mlflow.set_tags(
+            {
+                **provenance(self._project),
+                "env": env,
+                "mlflow.runName": f"{parameters['recipe']} ({env})",
+                "mlflow.note.content": f"Recipe {parameters['recipe']}, {chapters}. {parameters['data_note']}",
+            }
+        )
         mlflow.log_dict(_plain(parameters), "parameters.yml")
-        if "training" in parameters:
-            mlflow.log_params(_flatten("recipe", _plain(parameters["training"])))
+        mlflow.log_params(_flatten("recipe", _plain(parameters["training"])))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
