@@ -67,7 +67,7 @@ def _pins(
 
 
 def _previous_sides(manifest: pd.DataFrame, previous: pd.DataFrame | None, settings: SplittingSettings) -> pd.Series:
-    """Return the side (N,) of each photo's subject in the previous split, -1 if it is new, -2 if the photo is excluded."""
+    """Return the side (N,) of each photo's subject in the previous split: -1 if new, -2 if the photo was excluded."""
     keys = subject_keys(manifest)
     if previous is None:
         return pd.Series(_NO_SIDE, index=keys.index)
