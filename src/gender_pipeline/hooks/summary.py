@@ -11,6 +11,8 @@ from kedro.pipeline import Node, Pipeline
 from rich.console import Console
 from rich.table import Table
 
+from gender_pipeline.evaluation.slices import interval_text
+
 
 class SummaryHooks:
     """Measures the seconds a chapter and prints the summary where the run got as far as registration."""
@@ -56,9 +58,7 @@ class SummaryHooks:
         console.print(_photos(audit))
         console.print(f"Data          {catalog.load('params:data_note')}")
         console.print(f"Quarantined   {_counts(quarantine['reason'])}")
-        accuracy = catalog.load("metrics")["test"]["all"]["metrics"]["accuracy"]
-        interval = f"95 % interval over subjects {accuracy['low']:.4f} to {accuracy['high']:.4f}"
-        console.print(f"Test accuracy {accuracy['value']:.4f} ({interval})")
+        console.print(_accuracy(catalog.load("metrics"), catalog.load("params:evaluation").confidence))
         for line in _version_lines(catalog.load("registered_model")):
             console.print(line)
         console.print("Seconds       " + ", ".join(f"{name} {value:.1f}" for name, value in self._seconds.items()))
@@ -80,6 +80,13 @@ def _counts(reasons: Any) -> str:
     if reasons.empty:
         return "none"
     return f"{len(reasons)}: " + ", ".join(f"{count} {reason}" for reason, count in reasons.value_counts().items())
+
+
+def _accuracy(metrics: dict[str, Any], confidence: float) -> str:
+    """Return the line on the test photos, or on the last split measured where there are none."""
+    split = "test" if "test" in metrics else list(metrics)[-1]
+    accuracy = interval_text(metrics[split]["all"]["metrics"]["accuracy"])
+    return f"{split.capitalize()} accuracy {accuracy}, {confidence * 100:g} % interval over subjects"
 
 
 def _version_lines(version: dict[str, Any]) -> list[str]:
