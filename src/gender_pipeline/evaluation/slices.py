@@ -28,7 +28,8 @@ def measure(predictions: pd.DataFrame, settings: EvaluationSettings) -> Metrics:
         are groups: two ids with near-duplicate photos are one. An undefined number is None.
 
     Raises:
-        EvaluationError: No photo is in those splits, a source is called `all`, or the table is malformed.
+        EvaluationError: No photo is in those splits, a source is called `all`, two sources have one name in MLflow,
+            or the table is malformed.
     """
     slices = {split: predictions[predictions["split"] == split] for split in settings.splits}
     if all(photos.empty for photos in slices.values()):
@@ -55,8 +56,7 @@ def flat_metrics(metrics: Metrics) -> dict[str, float]:
                     name = f"{split}.{metric}"
                     flat |= {name: interval["value"], f"{name}_low": interval["low"], f"{name}_high": interval["high"]}
                 else:
-                    # MLflow allows a slash too, but none that a path would lose (`a//b`).
-                    flat[f"{split}.{re.sub('[^A-Za-z0-9_. -]', '_', source)}.{metric}"] = interval["value"]
+                    flat[f"{split}.{_mlflow_name(source)}.{metric}"] = interval["value"]
     return {name: value for name, value in flat.items() if value is not None}
 
 
@@ -74,7 +74,20 @@ def _measure_split(photos: pd.DataFrame, settings: EvaluationSettings) -> dict[s
         raise EvaluationError(
             f"a source is called {OVERALL}, which is the name of all sources together", remedy="give it another name"
         )
+    # Or one source's metrics would silently stand for the other's, also before the gate.
+    if len({_mlflow_name(source) for source in by_source}) < len(by_source):
+        raise EvaluationError(
+            "two sources have the same name in MLflow",
+            expected="names that differ in letters a-z, digits, `_`, `-`, `.` or blanks",
+            received=examples(by_source),
+            remedy="give one another name",
+        )
     return {source: _measure_slice(part, settings) for source, part in {OVERALL: photos, **by_source}.items()}
+
+
+def _mlflow_name(source: str) -> str:
+    # MLflow allows a slash too, but none that a path would lose (`a//b`).
+    return re.sub("[^A-Za-z0-9_. -]", "_", source)
 
 
 def _measure_slice(photos: pd.DataFrame, settings: EvaluationSettings) -> Slice:

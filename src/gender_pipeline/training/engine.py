@@ -2,7 +2,6 @@
 
 import logging
 import math
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +20,7 @@ from gender_pipeline.zoo import build_backbone, cut, get_spec, weights_digest
 if TYPE_CHECKING:
     import keras
 
-HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+HISTORY_COLUMNS: Final = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 _log = logging.getLogger(__name__)
 
 
@@ -168,20 +167,15 @@ def _recorder(history: list[dict[str, float]], recipe: Recipe) -> "keras.callbac
     """Make the callback that adds a row an epoch to the history, and stops at a loss that is not finite."""
     import keras
 
-    started = time.perf_counter()
-
     def record(epoch: int, logs: dict[str, float]) -> None:
-        nonlocal started
         if not (math.isfinite(logs["loss"]) and math.isfinite(logs["val_loss"])):
             raise TrainingError(
                 f"recipe {recipe.name}: the loss is not finite in epoch {epoch + 1}",
                 received=f"loss {logs['loss']}, learning_rate {recipe.optimizer.learning_rate}",
                 remedy="lower the learning rate",
             )
-        now = time.perf_counter()
-        constant = {"epoch": epoch + 1, "learning_rate": recipe.optimizer.learning_rate, "seconds": now - started}
-        history.append({**logs, **constant})
-        started = now
+        # No seconds: the history is the same for the same training, as every other file of a chapter.
+        history.append({**logs, "epoch": epoch + 1, "learning_rate": recipe.optimizer.learning_rate})
         _log.info("epoch %d of %d: %s", epoch + 1, recipe.epochs, ", ".join(f"{k} {v:.4f}" for k, v in logs.items()))
 
     return keras.callbacks.LambdaCallback(on_epoch_end=record)

@@ -52,6 +52,13 @@ def test_intervals_over_subjects_are_wider_than_over_photos_where_the_photos_of_
     assert np.ptp(over_subjects) / np.ptp(over_photos) == pytest.approx(2, abs=0.4)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_of_the_accuracy_holds_the_measured_accuracy(seed: int) -> None:
+    answers, groups = correlated_photos(60, 3, np.random.default_rng(seed))
+    low, high = subject_intervals(answers, groups, FAST)["accuracy"]
+    assert low <= weighted_metrics(answers, np.ones((1, len(groups))))["accuracy"][0] <= high
+
+
 def test_more_confidence_needs_a_wider_interval() -> None:
     answers, groups = correlated_photos(100, 2, np.random.default_rng(0))
     widths = [

@@ -166,11 +166,12 @@ def test_more_classes_than_can_be_named_are_drawn_without_their_names() -> None:
 
 
 def test_names_from_archives_are_drawn_as_they_are_but_short_and_on_one_line() -> None:
-    names = (r"$\frac{", "a\nb", "x" * 300, "$1 and $2")
+    names = (r"$\frac{", "a\nb", "x" * 300, "<script>")
     predictions = random_predictions(80, names, source="$x^$_{" + "y" * 300)
     assert len(drawn(predictions)) == 6
     shown = texts(draw_confusion_matrix(measured_split(predictions)))
     assert r"\$\frac{" in shown
     assert "a b" in shown
+    assert "<script>" in shown
     assert "x" * 19 + "…" in shown
     assert "x" * 20 not in shown

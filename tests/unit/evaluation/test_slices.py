@@ -80,6 +80,12 @@ def test_no_source_may_be_called_all() -> None:
         measure(random_predictions(4, source="all"), FAST)
 
 
+def test_two_sources_which_mlflow_could_not_tell_apart_are_an_error() -> None:
+    table = pd.concat([random_predictions(4, source=source) for source in ("a/b", "a:b")], ignore_index=True)
+    with pytest.raises(EvaluationError, match="two sources have the same name in MLflow; expected .* received a/b, a:b"):
+        measure(table, FAST)
+
+
 def test_metrics_are_named_by_split_and_source_and_the_overall_ones_have_bounds() -> None:
     metrics = measure(tables(test=30), FAST)
     flat = flat_metrics(metrics)
