@@ -80,7 +80,7 @@ def calibration_error(answers: Answers, weights: np.ndarray) -> float:
 
 
 @given(SEEDS, CLASS_COUNTS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_weighted_metrics_agree_with_scikit_learn(seed: int, n_classes: int) -> None:
     answers, weights = random_answers(seed, n_classes), weights_of(seed)
     measured = weighted_metrics(answers, weights)
@@ -154,7 +154,7 @@ def test_the_names_of_the_groups_do_not_matter_but_their_order(seed: int) -> Non
         st.text(min_size=1, max_size=8).filter(lambda name: name != "all"), min_size=1, max_size=3, unique_by=in_mlflow
     ),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_whatever_is_measured_is_json_and_has_names_which_mlflow_takes(
     seed: int, n_photos: int, class_names: tuple[str, ...], sources: list[str]
 ) -> None:

@@ -45,6 +45,12 @@ def drawn(predictions: pd.DataFrame, history: pd.DataFrame = HISTORY) -> dict[st
     return draw_pictures(predictions, measure(predictions, FAST), history)
 
 
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, bytes]:
+    """Draw all pictures once."""
+    return drawn(random_predictions(40))
+
+
 def measured_split(predictions: pd.DataFrame) -> MeasuredSplit:
     metrics = measure(predictions, FAST)
     return MeasuredSplit("test", read_answers(predictions), class_names_of(predictions), metrics["test"])
@@ -60,8 +66,7 @@ def legend(axes: object) -> list[str]:
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_there_are_six_pictures_of_legible_size() -> None:
-    pictures = drawn(random_predictions(60))
+def test_there_are_six_pictures_of_legible_size(pictures: dict[str, bytes]) -> None:
     assert list(pictures) == [
         "confusion_matrix.png", "roc_curve.png", "precision_recall_curve.png", "calibration.png",
         "accuracy_by_source.png", "history.png",
@@ -73,18 +78,18 @@ def test_there_are_six_pictures_of_legible_size() -> None:
             assert min(image.size) >= 400
 
 
-def test_the_same_input_gives_the_same_bytes_also_in_threads() -> None:
+def test_the_same_input_gives_the_same_bytes_also_in_threads(pictures: dict[str, bytes]) -> None:
     predictions, found = random_predictions(40), []
     threads = [threading.Thread(target=lambda: found.append(drawn(predictions))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [drawn(predictions)] * 2
+    assert found == [pictures] * 2
 
 
-def test_the_files_say_nothing_of_the_program_or_the_time() -> None:
-    for data in drawn(random_predictions(40)).values():
+def test_the_files_say_nothing_of_the_program_or_the_time(pictures: dict[str, bytes]) -> None:
+    for data in pictures.values():
         with Image.open(io.BytesIO(data)) as image:
             assert set(image.info) == {"dpi"}
 
