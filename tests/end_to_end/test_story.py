@@ -42,6 +42,7 @@ def test_the_summary_says_what_went_in_what_came_out_and_where_to_look(story) ->
     project, summary = story
     for part in ("celeba", "muct", "age_gender", "Quarantined", "Test accuracy", "95 % interval", "Seconds", "make ui"):
         assert part in summary
+    assert "no subject in two splits" in summary
     assert "gender-classifier version 1, alias production, staging" in summary
     assert "Not reproducible: the commit is unknown" in summary
     assert (project / "data/smoke/evaluation/report.html").is_file()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gender_pipeline.evaluation.slices import interval_text
+from gender_pipeline.splitting import stratification_error
 
 
 class SummaryHooks:
@@ -56,6 +57,8 @@ class SummaryHooks:
         console.rule("Summary")
         audit, quarantine = catalog.load("split_audit"), catalog.load("quarantine")
         console.print(_photos(audit))
+        error = stratification_error(catalog.load("split_manifest"))
+        console.print(f"Split         no subject in two splits; class shares within {error:.1%} of the whole")
         console.print(f"Data          {catalog.load('params:data_note')}")
         console.print(f"Quarantined   {_counts(quarantine['reason'])}")
         console.print(_accuracy(catalog.load("metrics"), catalog.load("params:evaluation").confidence))
