@@ -138,7 +138,7 @@ def _fit(
 
     suffix.compile(
         optimizer=_optimizer(recipe.optimizer),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.loss.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     history: list[dict[str, float]] = []
