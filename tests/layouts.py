@@ -3,8 +3,9 @@
 import io
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,6 +107,72 @@ def fold_table(faces: list[tuple[str, ...]]) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+PEDESTRIANS = {
+    "3DPeS": (
+        "1 personalMale personalLess30 hairShort\n2 personalFemale personalLess45",
+        ("1_1_a.bmp", "1_2_a.bmp", "2_1_b.bmp"),
+    ),
+    "CUHK": ("0001.png personalLarger60 personalFemale\n0002.png personalMale", ("0001.png", "0002.png")),
+}
+
+
+def peta(
+    folder: Path, packing: str = ".zip", pedestrians: Mapping[str, tuple[str, tuple[str, ...]]] = PEDESTRIANS
+) -> SourceSettings:
+    """Write PETA's sub-sets, each as its label file and its photos."""
+    files = {}
+    for sub_set, (labels, photos) in pedestrians.items():
+        place = f"PETA dataset/{sub_set}/archive"
+        files |= {f"{place}/{name}": noise(number) for number, name in enumerate(photos)}
+        files[f"{place}/Label.txt"] = f"{labels}\n".encode()
+    pack(folder / (f"PETA{packing}" if packing else "PETA dataset"), files)
+    return SourceSettings(reader="peta", folder=folder.name)
+
+
+RAP_ATTRIBUTES = ("Female", "AgeLess16", "Age17-30", "hs-LongHair")
+RAP_NAMES = (
+    "CAM01-2014-02-15-20140215161032-20140215162620-tarid0-frame218-line1.png",
+    "CAM01-2014-02-15-20140215161032-20140215162620-tarid0-frame298-line1.png",
+    "CAM31_2014-03-18_20140318125002-20140318125546_tarid91_frame2631_line1.png",
+    "CAM29-2014-02-22-20140222103914-20140222104502-tarid7-frame4080-line2.png",
+)
+
+
+def rap(folder: Path, packing: str = ".zip", **changes: Any) -> SourceSettings:
+    """Write RAP: a man twice, a girl with long hair, somebody unclear; the first three are for training."""
+    pack(
+        folder / f"RAP_dataset{packing}",
+        {f"RAP_dataset/{name}": noise(number) for number, name in enumerate(RAP_NAMES)},
+    )
+    pack(folder / f"RAP_annotation{packing}", {"RAP_annotation/RAP_annotation.mat": rap_annotation(**changes)})
+    return SourceSettings(reader="rap", folder=folder.name)
+
+
+def rap_annotation(*, variable: str = "RAP_annotation", compress: bool = True, **changes: Any) -> bytes:
+    """Write the MATLAB file, with some of the struct's fields changed, added, or left out (None)."""
+    from scipy.io import savemat
+
+    def cell(values: Sequence[Any]) -> np.ndarray:
+        column = np.empty((len(values), 1), object)
+        column[:, 0] = values
+        return column
+
+    partition = {"train_index": np.array([[1, 2, 3]], np.uint16), "test_index": np.array([[4]], np.uint8)}
+    other = {"train_index": np.array([[4.0]]), "test_index": np.array([[1.0, 2.0, 3.0]])}
+    fields = {
+        "partition": cell([partition, other]),
+        "label": np.array([[0, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1], [2, 0, 0, 2]], np.uint8),
+        "attribute_chinese": cell(["\u5973"] * 4),
+        "attribute_eng": cell(RAP_ATTRIBUTES),
+        "position": np.zeros((4, 16)),
+        "imagesname": cell(RAP_NAMES),
+    } | {name: cell(value) if isinstance(value, tuple) else value for name, value in changes.items()}
+    file = io.BytesIO()
+    kept = {name: value for name, value in fields.items() if value is not None}
+    savemat(file, {variable: kept}, do_compression=compress)
+    return file.getvalue()
+
+
 def folder(folder: Path, packing: str = "") -> SourceSettings:
     """Write two classes of three photos."""
     names = [f"{folder.name}/{label}/{number:03}.jpg" for label in ("cat", "dog") for number in range(3)]
@@ -126,5 +193,6 @@ def write_table(path: Path, lines: list[str], newline: str = "\n") -> None:
 
 
 LAYOUTS: dict[str, Callable[[Path], SourceSettings]] = {
-    "muct": muct, "celeba": celeba, "age_gender": age_gender, "folder": folder, "sample": sample
+    "muct": muct, "celeba": celeba, "age_gender": age_gender, "peta": peta, "rap": rap, "folder": folder,
+    "sample": sample,
 }  # fmt: skip

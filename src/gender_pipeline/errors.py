@@ -24,6 +24,10 @@ class SourceError(GenderPipelineError):
     """A raw archive or table cannot be read as its data set's layout."""
 
 
+class ManifestError(GenderPipelineError):
+    """The corrections of labels cannot be read, or contradict each other or the classes."""
+
+
 class ImageError(GenderPipelineError):
     """An image or an image shard cannot be read."""
 

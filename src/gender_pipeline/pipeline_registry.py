@@ -2,7 +2,19 @@
 
 from kedro.pipeline import Pipeline
 
-from gender_pipeline.pipelines import evaluation, manifest, registration, splitting, training, validation
+from gender_pipeline.pipelines import (
+    comparison,
+    cross_source,
+    evaluation,
+    folds,
+    label_review,
+    manifest,
+    registration,
+    search,
+    splitting,
+    training,
+    validation,
+)
 
 CHAPTERS = {
     "manifest": manifest,
@@ -12,9 +24,18 @@ CHAPTERS = {
     "evaluation": evaluation,
     "registration": registration,
 }
+# Beside the story: they train several models, or ask people.
+EXPERIMENTS = {
+    "search": search,
+    "comparison": comparison,
+    "cross_source": cross_source,
+    "folds": folds,
+    "label_review": label_review,
+}
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the chapters by name, and as `__default__` the whole story."""
+    """Return the chapters by name, as `__default__` the whole story, and the experiments by name."""
     chapters = {name: chapter.create_pipeline() for name, chapter in CHAPTERS.items()}
-    return {"__default__": sum(chapters.values(), Pipeline([])), **chapters}
+    experiments = {name: experiment.create_pipeline() for name, experiment in EXPERIMENTS.items()}
+    return {"__default__": sum(chapters.values(), Pipeline([])), **chapters, **experiments}

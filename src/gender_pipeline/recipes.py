@@ -1,10 +1,12 @@
 """A recipe: all that tells one training from another, in one typed file."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from gender_pipeline.errors import SettingsError
+from gender_pipeline.images.decode import Framing
 from gender_pipeline.images.views import Augmentation
 from gender_pipeline.schema import Settings
 from gender_pipeline.zoo import SPECS
@@ -91,6 +93,7 @@ class Recipe(Settings):
         backbone: A key of `zoo.SPECS`.
         weights: `imagenet`, `none` for random ones, or the path of a weights file.
         image_size_px: Side of the square images the network sees, in pixels.
+        framing: What of a photo becomes that square: `square`, its centre; `whole`, all of it, made narrower or wider.
         trainable: What is trained in the last phase: `head`, a block of the backbone (it and everything after it), or
             `all`.
         phases: Phases before that one, for gradual unfreezing; each starts from the best weights of the one before.
@@ -111,6 +114,7 @@ class Recipe(Settings):
     backbone: str
     weights: str = IMAGENET
     image_size_px: int = Field(ge=32, le=512)
+    framing: Framing = "square"
     trainable: str = HEAD
     phases: tuple[Phase, ...] = ()
     head: Head = Head()
@@ -141,15 +145,27 @@ def check_recipe(recipe: Recipe) -> None:
         raise SettingsError(
             f"recipe {recipe.name}: unknown backbone", expected=f"one of {', '.join(SPECS)}", received=recipe.backbone
         )
-    choices = (HEAD, ALL, *SPECS[recipe.backbone].block_names)
-    for phase in recipe.all_phases():
-        if phase.trainable not in choices:
+    _check_phases(recipe, (HEAD, *reversed(SPECS[recipe.backbone].block_names), ALL))
+    _check_optimizer(recipe.name, recipe.optimizer)
+
+
+def _check_phases(recipe: Recipe, choices: Sequence[str]) -> None:
+    """Check that each phase trains something there is, and at least what the one before it trained."""
+    trained = [phase.trainable for phase in recipe.all_phases()]
+    for name in trained:
+        if name not in choices:
             raise SettingsError(
                 f"recipe {recipe.name}: {recipe.backbone} has no such block to train",
                 expected=f"trainable to be one of {', '.join(choices)}",
-                received=phase.trainable,
+                received=name,
             )
-    _check_optimizer(recipe.name, recipe.optimizer)
+    # What one phase has trained, the next must not freeze: its features would have to be computed anew.
+    if trained != sorted(trained, key=choices.index):
+        raise SettingsError(
+            f"recipe {recipe.name}: a phase freezes what the one before it trained",
+            expected=f"phases in the order {', '.join(choices)}",
+            received=", ".join(trained),
+        )
 
 
 def _check_optimizer(recipe_name: str, optimizer: Optimizer) -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from gender_pipeline.hooks.project import ProjectHooks, select_recipe
+from gender_pipeline.hooks.project import ProjectHooks, select_recipe, select_recipes
 from gender_pipeline.hooks.summary import SummaryHooks
 from gender_pipeline.hooks.tracking import TrackingHooks
 
@@ -22,5 +22,5 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # An environment changes single keys of a block instead of replacing it.
     "merge_strategy": {"parameters": "soft"},
-    "custom_resolvers": {"select_recipe": select_recipe},
+    "custom_resolvers": {"select_recipe": select_recipe, "select_recipes": select_recipes},
 }

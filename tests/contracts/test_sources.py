@@ -60,7 +60,7 @@ def test_a_photo_is_read_when_it_is_asked_for(
 
     def count(*arguments: Any) -> archives.Member:
         nonlocal n_read
-        n_read += not arguments[0].endswith((".txt", ".csv"))
+        n_read += not arguments[0].endswith((".txt", ".csv", ".mat"))
         return original(*arguments)
 
     monkeypatch.setattr(archives, "_read", count)
@@ -142,7 +142,9 @@ def _read_or_one_line(root: Path, settings: SourceSettings) -> list[Photo]:
 
 
 def test_an_unknown_reader_is_an_error_that_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"unknown reader 'imdb'; expected one of muct, celeba, age_gender, folder"):
+    with pytest.raises(
+        SourceError, match=r"unknown reader 'imdb'; expected one of muct, celeba, age_gender, peta, rap"
+    ):
         read_photos(tmp_path, SourceSettings(reader="imdb", folder="imdb"))
 
 

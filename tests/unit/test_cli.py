@@ -13,7 +13,7 @@ from gender_pipeline.errors import SourceError
 PROJECT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("command", ["sample", "models"])
+@pytest.mark.parametrize("command", ["sample", "models", "accept-corrections"])
 def test_every_command_has_help_with_an_example(command) -> None:
     answer = CliRunner().invoke(main, [command, "--help"])
     assert answer.exit_code == 0
@@ -38,6 +38,19 @@ def test_sample_draws_archives(tmp_path) -> None:
     answer = CliRunner().invoke(main, ["sample", "--subjects", "9", str(tmp_path / "raw")])
     assert answer.exit_code == 0, answer.output
     assert (tmp_path / "raw" / "celeba" / "img_align_celeba.zip").is_file()
+
+
+def test_accepted_corrections_come_into_the_table(tmp_path) -> None:
+    reviewed, table = tmp_path / "accepted.csv", tmp_path / "corrections.csv"
+    reviewed.write_text(f"image_id,suggested_label,accept\n{'a' * 64},male,yes\n")
+    command = ["accept-corrections", "--table", str(table), "--reviewer", "ada", str(reviewed)]
+    answer = CliRunner().invoke(main, command)
+    assert (answer.exit_code, answer.output) == (0, f"1 label corrections added to {table}\n")
+    assert table.read_text() == f"image_id,label,reviewer,note\n{'a' * 64},male,ada,\n"
+    reviewed.write_text("image_id\n")
+    answer = CliRunner().invoke(main, command)
+    assert (answer.exit_code, answer.output.count("\n")) == (1, 1)
+    assert CliRunner().invoke(main, ["accept-corrections", str(tmp_path / "absent.csv")]).exit_code == 2
 
 
 def test_failed_work_ends_with_one_and_one_line(tmp_path, monkeypatch) -> None:

@@ -79,17 +79,26 @@ class FolderDataset(AbstractDataset[Any, Any]):
     Args:
         filepath: Where the folder is.
         reader: Name (`module:function`) of the function that is called with the folder's path on load.
+        reader_args: Further arguments for it.
         metadata: Free-form; `mlflow` names the artifact folder the content is logged to.
     """
 
-    def __init__(self, *, filepath: str, reader: str = "pathlib:Path", metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        reader: str = "pathlib:Path",
+        reader_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self.path = Path(filepath)
         self.reader = reader
+        self.reader_args = reader_args or {}
         self.metadata = metadata or {}
 
     def load(self) -> Any:
         """Call the reader with the folder's path."""
-        return resolve_name(self.reader)(self.path)
+        return resolve_name(self.reader)(self.path, **self.reader_args)
 
     def save(self, data: Any) -> None:
         """Let the data write itself to the folder."""

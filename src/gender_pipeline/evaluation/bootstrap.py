@@ -26,6 +26,8 @@ class EvaluationSettings(Settings):
     """Seed of the resamples; every slice starts from it, so that its interval depends on its own photos alone."""
     splits: Annotated[tuple[Literal["train", "validation", "test"], ...], Field(min_length=1)] = (VALIDATION, TEST)
     """The splits measured."""
+    test_crops: Literal[1, 2, 5, 10] = 1
+    """Crops of a photo whose answers are averaged: the photo; and mirrored; middle and corners; and those mirrored."""
 
 
 def subject_intervals(

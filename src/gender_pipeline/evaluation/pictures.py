@@ -1,6 +1,5 @@
 """Pictures of a model's answers and of its training, as PNG bytes that depend on their input alone."""
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gender_pipeline.evaluation.figures import COLOURS, FAINT, INK, new_figure, png_bytes, short_label
 from gender_pipeline.evaluation.metrics import CALIBRATION_BINS, Answers, FloatArray, calibration_bins
 from gender_pipeline.evaluation.predictions import class_names_of, read_answers
 from gender_pipeline.evaluation.slices import OVERALL, Metrics, Slice, interval_text
@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale for a line on white.
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-INK, FAINT, GRID = "#1F2933", "#5F6B76", "#DDE2E7"
 MAX_NAMED_CLASSES: Final = 12  # more do not fit beside a matrix or into a legend
 UNIT_LIMITS: Final = (-0.02, 1.02)  # a line along the edge stays visible
-DOTS_PER_INCH: Final = 150
 
 LegendPlace: TypeAlias = Literal["best", "lower left", "lower right", "upper left"]
 
@@ -86,8 +82,8 @@ def draw_pictures(predictions: pd.DataFrame, metrics: Metrics, history: pd.DataF
         "calibration.png": draw_calibration,
         "accuracy_by_source.png": draw_accuracy_by_source,
     }
-    pictures = {name: _png(draw(measured)) for name, draw in painters.items()}
-    return pictures if history.empty else {**pictures, "history.png": _png(draw_history(history))}
+    pictures = {name: png_bytes(draw(measured)) for name, draw in painters.items()}
+    return pictures if history.empty else {**pictures, "history.png": png_bytes(draw_history(history))}
 
 
 def draw_confusion_matrix(measured: MeasuredSplit) -> "Figure":
@@ -97,12 +93,12 @@ def draw_confusion_matrix(measured: MeasuredSplit) -> "Figure":
     np.add.at(counts, (measured.answers.truth, measured.answers.predicted), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(3.4 + 0.75 * n_classes, 9.0)
-    figure, axes = _figure("Confusion matrix", measured.subtitle, size=(side + 0.6, side))
+    figure, axes = new_figure("Confusion matrix", measured.subtitle, size=(side + 0.6, side))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="Predicted", ylabel="Label")
     axes.grid(visible=False)
     if n_classes <= MAX_NAMED_CLASSES:
-        names = [_label(name) for name in measured.class_names]
+        names = [short_label(name) for name in measured.class_names]
         axes.set_xticks(range(n_classes), names, rotation=0 if n_classes < 5 else 45)
         axes.set_yticks(range(n_classes), names)
         for (row, column), share in np.ndenumerate(shares):
@@ -117,11 +113,11 @@ def draw_roc_curve(measured: MeasuredSplit) -> "Figure":
     """Draw the ROC curve of class 1, or of each of more than two classes against the rest."""
     from sklearn.metrics import auc, roc_curve
 
-    figure, axes = _figure("ROC curve", f"{measured.subtitle}\nROC AUC {measured.text('roc_auc')}")
+    figure, axes = new_figure("ROC curve", f"{measured.subtitle}\nROC AUC {measured.text('roc_auc')}")
     axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="chance")
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         false_positive, true_positive, _ = roc_curve(positive, scores)
-        label = f"AUC {auc(false_positive, true_positive):.3f}, {_label(name)}"
+        label = f"AUC {auc(false_positive, true_positive):.3f}, {short_label(name)}"
         axes.plot(false_positive, true_positive, label=label, **_line(number, measured))
     axes.set(
         xlabel="False positive rate", ylabel="True positive rate", aspect="equal", xlim=UNIT_LIMITS, ylim=UNIT_LIMITS
@@ -133,10 +129,10 @@ def draw_precision_recall_curve(measured: MeasuredSplit) -> "Figure":
     """Draw the precision-recall curve of class 1, or of each of more than two classes against the rest."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    figure, axes = _figure("Precision and recall", measured.subtitle)
+    figure, axes = new_figure("Precision and recall", measured.subtitle)
     for number, (name, positive, scores) in enumerate(measured.one_against_rest()):
         precision, recall, _ = precision_recall_curve(positive, scores)
-        label = f"average precision {average_precision_score(positive, scores):.3f}, {_label(name)}"
+        label = f"average precision {average_precision_score(positive, scores):.3f}, {short_label(name)}"
         axes.plot(recall, precision, label=label, **_line(number, measured))
         if len(measured.class_names) == 2:
             axes.axhline(positive.mean(), color=FAINT, linestyle=":", label="chance")
@@ -150,7 +146,7 @@ def draw_calibration(measured: MeasuredSplit) -> "Figure":
     right = (measured.answers.truth == measured.answers.predicted).astype(float)
     by_bin = pd.DataFrame({"stated": confidence, "right": right}).groupby(calibration_bins(confidence)).mean()
     subtitle = f"{measured.subtitle}\nexpected calibration error {measured.text('ece')}"
-    figure, axes = _figure("Calibration", subtitle, size=(5.6, 6.4), rows=(3, 1))
+    figure, axes = new_figure("Calibration", subtitle, size=(5.6, 6.4), rows=(3, 1))
     upper, lower = figure.axes
     upper.plot([0, 1], [0, 1], color=FAINT, linestyle=":", label="perfectly calibrated")
     upper.plot(by_bin["stated"], by_bin["right"], "o-", color=COLOURS[0], label="photos, in steps of 0.05")
@@ -162,7 +158,7 @@ def draw_calibration(measured: MeasuredSplit) -> "Figure":
 
 def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
     """Draw the accuracy with its interval, overall and by source."""
-    figure, axes = _figure("Accuracy by source", measured.subtitle, size=(5.6, 2.2 + 0.6 * len(measured.slices)))
+    figure, axes = new_figure("Accuracy by source", measured.subtitle, size=(5.6, 2.2 + 0.6 * len(measured.slices)))
     for row, (source, part) in enumerate(measured.slices.items()):
         accuracy, colour = part["metrics"]["accuracy"], COLOURS[int(source != OVERALL)]
         if accuracy["low"] is not None:
@@ -172,7 +168,7 @@ def draw_accuracy_by_source(measured: MeasuredSplit) -> "Figure":
         axes.annotate(
             interval_text(accuracy), place, (0, 9), textcoords="offset points", ha="center", color=INK, size=9
         )
-    names = [f"{_label(name)}\n{part['photos']:,} photos" for name, part in measured.slices.items()]
+    names = [f"{short_label(name)}\n{part['photos']:,} photos" for name, part in measured.slices.items()]
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.25)  # room for the texts beside the outermost points
     axes.set(xlabel="Accuracy, with its interval over subjects")
@@ -186,7 +182,7 @@ def draw_history(history: pd.DataFrame) -> "Figure":
 
     best_epoch = history["epoch"][history["val_loss"] == history["val_loss"].min()].head(1).astype(int)
     subtitle = f"{len(history)} epochs" + "".join(f", lowest validation loss in epoch {epoch}" for epoch in best_epoch)
-    figure, axes = _figure("Training history", subtitle, size=(6.4, 6.4), rows=(1, 1))
+    figure, axes = new_figure("Training history", subtitle, size=(6.4, 6.4), rows=(1, 1))
     for panel, column in zip(figure.axes, ("loss", "accuracy"), strict=True):
         panel.plot(history["epoch"], history[column], "o-", color=COLOURS[0], markersize=4, label="train")
         panel.plot(history["epoch"], history[f"val_{column}"], "s-", color=COLOURS[1], markersize=4, label="validation")
@@ -196,29 +192,6 @@ def draw_history(history: pd.DataFrame) -> "Figure":
     figure.axes[1].set_xlabel("Epoch")
     figure.axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return _with_legend(figure, axes, place="best")
-
-
-def _figure(
-    title: str, subtitle: str, *, size: tuple[float, float] = (5.6, 6.0), rows: tuple[int, ...] = (1,)
-) -> "tuple[Figure, Axes]":
-    """Return an empty figure of `size` inches with panels below each other, `rows` high, and the uppermost of them."""
-    # Not pyplot: its global state is no thread's own.
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12), facecolor="white")
-    panels = figure.subplots(len(rows), 1, sharex=True, height_ratios=rows, squeeze=False)[:, 0]
-    for axes in panels:
-        axes.grid(visible=True, color=GRID, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(colors=INK, labelsize=10)
-    pad_points = 8 + 14 * len(subtitle.splitlines())
-    panels[0].set_title(title, loc="left", color=INK, size=14, weight="bold", pad=pad_points)
-    panels[0].annotate(
-        subtitle, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=FAINT, size=10
-    )
-    return figure, panels[0]
 
 
 def _line(number: int, measured: MeasuredSplit) -> dict[str, Any]:
@@ -233,18 +206,3 @@ def _with_legend(figure: "Figure", axes: "Axes", *, place: LegendPlace) -> "Figu
     if 0 < len(axes.get_legend_handles_labels()[1]) <= MAX_NAMED_CLASSES + 1:
         axes.legend(loc=place, frameon=True, framealpha=0.9, edgecolor="none", fontsize=9)
     return figure
-
-
-def _label(name: str) -> str:
-    """Return a name from the data as text to draw: short, on one line, and without matplotlib's mathematics."""
-    line = " ".join(name.split())
-    return (line if len(line) <= 20 else f"{line[:19]}…").replace("$", r"\$")
-
-
-def _png(figure: "Figure") -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    return buffer.getvalue()

@@ -49,7 +49,8 @@ class Predictor:
         return np.concatenate(answers)
 
     def _decode(self, position: int, photo: bytes) -> NDArray[np.float32]:
+        recipe = self.model.recipe
         try:
-            return decode_rgb(photo, self.model.recipe.image_size_px).astype(np.float32)
+            return decode_rgb(photo, recipe.image_size_px, recipe.framing).astype(np.float32)
         except ImageError as error:
             raise ImageError(f"photo {position}: {error}") from error

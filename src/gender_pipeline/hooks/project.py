@@ -1,7 +1,7 @@
 """What configuration needs of the project: places inside it, and the recipe that was asked for."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kedro.framework.context import KedroContext
@@ -24,6 +24,25 @@ def select_recipe(recipes: Mapping[str, Any], name: str) -> Any:
             remedy="correct `recipe`, or add a file to conf/base/parameters/recipes",
         )
     return recipes[name]
+
+
+def select_recipes(recipes: Mapping[str, Any], names: str | Sequence[str]) -> list[dict[str, Any]]:
+    """Return several recipes, for `${select_recipes:...}`.
+
+    Args:
+        recipes: All there are.
+        names: Names as a list, or as one text with blanks between, which `--params` can carry. `recipe@backbone` is a
+            recipe on another backbone, and is called `recipe_backbone`.
+
+    Raises:
+        SettingsError: There is none of a name.
+    """
+    selected = []
+    for entry in names.split() if isinstance(names, str) else names:
+        name, _, backbone = entry.partition("@")
+        other = {"name": f"{name}_{backbone}", "backbone": backbone} if backbone else {}
+        selected.append({**select_recipe(recipes, name), **other})
+    return selected
 
 
 class ProjectHooks:

@@ -1,11 +1,11 @@
 """Where a run comes from: commit, lock file, versions, hardware."""
 
-import os
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from gender_pipeline.evaluation.latency import n_cores, processor_name
 from gender_pipeline.files import file_digest
 
 PACKAGES = ("kedro", "mlflow", "dvc", "tensorflow", "keras", "great-expectations", "scikit-learn", "numpy", "pandas")
@@ -50,17 +50,8 @@ def _hardware() -> dict[str, str]:
     import psutil
 
     return {
-        "hardware.processor": _processor(),
-        "hardware.cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "hardware.processor": processor_name(),
+        "hardware.cores": str(n_cores()),
         "hardware.memory_gib": f"{psutil.virtual_memory().total / 2**30:.1f}",
         "hardware.system": platform.platform(),
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

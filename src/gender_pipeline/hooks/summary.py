@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from typing import Any
+from typing import Any, Final
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -13,6 +13,8 @@ from rich.table import Table
 
 from gender_pipeline.evaluation.slices import interval_text
 from gender_pipeline.splitting import stratification_error
+
+_PAGES: Final = frozenset({"comparison_page", "cross_source_page"})  # of experiments beside the story
 
 
 class SummaryHooks:
@@ -51,6 +53,8 @@ class SummaryHooks:
             mlflow.log_metrics({f"seconds.{chapter}": value for chapter, value in self._seconds.items()})
         if "registered_model" in pipeline.all_outputs():
             self._print(catalog)
+        for name in _PAGES & pipeline.all_outputs():
+            Console(highlight=False, soft_wrap=True).print(f"Open          {_path(catalog, name)}")
 
     def _print(self, catalog: CatalogProtocol[Any, Any]) -> None:
         console = Console(highlight=False, soft_wrap=True)

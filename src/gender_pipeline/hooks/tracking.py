@@ -1,4 +1,7 @@
-"""What a run tells MLflow beyond kedro-mlflow's life cycle: where it comes from, what went in, what came out."""
+"""What a run tells MLflow beyond kedro-mlflow's life cycle: where it comes from, what went in, what came out.
+
+The runs that an experiment consists of (trials, folds, recipes) are the rows of a table, see `children`.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +14,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from gender_pipeline.evaluation import flat_metrics
+from gender_pipeline.hooks.children import ChildRuns
 from gender_pipeline.hooks.provenance import provenance
 from gender_pipeline.registration.proposal import split_digest
 from gender_pipeline.schema import EXCLUDED
@@ -22,6 +26,7 @@ class TrackingHooks:
     def __init__(self) -> None:
         self._project = Path.cwd()
         self._catalog: CatalogProtocol[Any, Any] | None = None
+        self._children = ChildRuns()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -34,7 +39,7 @@ class TrackingHooks:
         """Tag the run with commit, lock file, versions and hardware, and keep its resolved parameters."""
         import mlflow
 
-        self._catalog = catalog
+        self._catalog, self._children = catalog, ChildRuns()
         if mlflow.active_run() is None:
             return
         parameters, env = catalog.load("parameters"), run_params["env"] or "base"
@@ -52,7 +57,10 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Log metrics, curves, inputs, and every data set whose `metadata.mlflow` names an artifact folder."""
+        """Log metrics, curves, inputs, and what a data set's metadata asks for.
+
+        `mlflow` names the artifact folder it is logged to, `mlflow_children` the column that names the child runs.
+        """
         import mlflow
 
         if mlflow.active_run() is None or self._catalog is None:
@@ -60,8 +68,10 @@ class TrackingHooks:
         if dataset_name in _SPECIAL:
             _SPECIAL[dataset_name](data)
         dataset = self._catalog.get(dataset_name)
-        place = (getattr(dataset, "metadata", None) or {}).get("mlflow")
-        path = getattr(dataset, "path", None)
+        metadata = getattr(dataset, "metadata", None) or {}
+        if "mlflow_children" in metadata:
+            self._children.log(data, metadata["mlflow_children"])
+        place, path = metadata.get("mlflow"), getattr(dataset, "path", None)
         if place is not None and path is not None:
             log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
             log(str(path), place)
@@ -112,11 +122,18 @@ def _log_weights(model: Any) -> None:
     mlflow.set_tag("weights.digest", model.weights_digest)
 
 
+def _log_choice(trials: pd.DataFrame) -> None:
+    import mlflow
+
+    mlflow.set_tag("search.chosen", trials.loc[trials["chosen"], "trial"].item())
+
+
 _SPECIAL: Final[Mapping[str, Callable[[Any], None]]] = {
     "metrics": _log_metrics,
     "history": _log_history,
     "split_manifest": _log_inputs,
     "model": _log_weights,
+    "trials": _log_choice,
 }
 
 

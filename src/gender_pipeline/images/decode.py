@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -38,6 +38,7 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+Framing: TypeAlias = Literal["square", "whole"]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -93,7 +94,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def decode_rgb(data: bytes, size_px: int) -> np.ndarray:
+def decode_rgb(data: bytes, size_px: int, framing: Framing = "square") -> np.ndarray:
     """Decode a photo and scale its centre square.
 
     The square is cut out, not the photo squashed: data sets differ in their aspect ratio, and a network must not learn
@@ -102,6 +103,7 @@ def decode_rgb(data: bytes, size_px: int) -> np.ndarray:
     Args:
         data: The encoded image.
         size_px: Side of the result in pixels.
+        framing: `square` takes the centre square; `whole` takes all of the photo, and makes it narrower or wider.
 
     Returns:
         (size_px, size_px, 3) uint8, RGB, upright.
@@ -117,14 +119,19 @@ def decode_rgb(data: bytes, size_px: int) -> np.ndarray:
             expected=f"a whole JPEG, PNG, BMP or WebP image of at most {MAX_PIXELS} pixels",
             received=f"{len(data)} bytes",
         ) from error
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    square = (left, top, left + side, top + side)
-    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=square))
+    width, height = image.size if framing == "whole" else (min(image.size),) * 2
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
+    return np.asarray(image.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box))
 
 
 def decode_batches(
-    photos: Iterable[tuple[str, bytes]], size_px: int, batch_size: int, *, workers: int = WORKERS
+    photos: Iterable[tuple[str, bytes]],
+    size_px: int,
+    batch_size: int,
+    *,
+    framing: Framing = "square",
+    workers: int = WORKERS,
 ) -> Iterator[tuple[list[str], np.ndarray]]:
     """Decode photos ahead of the consumer, in a few threads and in the order given.
 
@@ -132,6 +139,7 @@ def decode_batches(
         photos: Pairs of image id and encoded bytes; at most `batch_size + 2 * workers` are in memory at a time.
         size_px: Side of the decoded photos in pixels.
         batch_size: Photos in a batch; the last batch may be smaller.
+        framing: Which part of a photo is decoded.
         workers: Decoding threads.
 
     Yields:
@@ -144,7 +152,7 @@ def decode_batches(
     def decode(photo: tuple[str, bytes]) -> tuple[str, np.ndarray]:
         image_id, data = photo
         try:
-            return image_id, decode_rgb(data, size_px)
+            return image_id, decode_rgb(data, size_px, framing)
         except ImageError as error:
             raise ImageError(f"{image_id}: {error}") from error
 

@@ -13,7 +13,7 @@ from typing import Final
 from gender_pipeline.errors import SourceError
 from gender_pipeline.files import file_digest
 from gender_pipeline.schema import Photo
-from gender_pipeline.sources import age_gender, celeba, folder, muct, sample
+from gender_pipeline.sources import age_gender, celeba, folder, muct, peta, rap, sample
 from gender_pipeline.sources.archives import ArchiveLimits, find_archive, reraise
 from gender_pipeline.sources.settings import SourceSettings, SourcesSettings
 
@@ -23,6 +23,8 @@ SOURCES: Final[dict[str, Callable[[Path, SourceSettings], Iterator[Photo]]]] = {
     "muct": muct.read,
     "celeba": celeba.read,
     "age_gender": age_gender.read,
+    "peta": peta.read,
+    "rap": rap.read,
     "folder": folder.read,
     "sample": sample.read,
 }

@@ -12,7 +12,7 @@ class SourceSettings(Settings):
     """One data set; `label` and `subject_pattern` matter to the reader they name, the others to every reader.
 
     Attributes:
-        reader: A key of `SOURCES`: `muct`, `celeba`, `age_gender`, `folder`, `sample`.
+        reader: A key of `SOURCES`: `muct`, `celeba`, `age_gender`, `peta`, `rap`, `folder`, `sample`.
         folder: Where the data set lies, below the raw root.
         label: celeba: the attributes whose values make the class; ("Male", "Young") gives four classes.
         publishable: Whether its photos may be shown: None follows the reader's rule, True and False hold for all.

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 
 from gender_pipeline.errors import SplittingError, examples
-from gender_pipeline.schema import EXCLUDED
+from gender_pipeline.schema import EXCLUDED, SPLITS, TEST
 from gender_pipeline.splitting.duplicates import subject_keys
 
 _STRATUM: Final = ["source", "label"]
@@ -19,7 +19,8 @@ def audit_split(split_manifest: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row for each source, label, split and reason: `photos`, `subjects`, `groups` (counts), `share` (of the
-        photos of its source and label, 0-1) and `reason` (why photos are excluded, else empty).
+        photos of its source and label, 0-1), `reason` (why photos are excluded, else empty) and `protocol` (whose
+        sides its source is on: `own split`, `official partition` or `fold_0 tested`).
 
     Raises:
         SplittingError: When a subject or a group is in two of train, validation and test.
@@ -31,7 +32,15 @@ def audit_split(split_manifest: pd.DataFrame) -> pd.DataFrame:
         photos=("name", "size"), subjects=("subject", "nunique"), groups=("group", "nunique")
     )
     table["share"] = table["photos"] / table.groupby(_STRATUM, observed=True)["photos"].transform("sum")
-    return table.reset_index()[[*_STRATUM, "split", "photos", "subjects", "groups", "share", "reason"]]
+    table = table.reset_index()[[*_STRATUM, "split", "photos", "subjects", "groups", "share", "reason"]]
+    protocols = {source: _protocol(rows) for source, rows in photos.groupby("source", observed=True)}
+    return table.assign(protocol=table["source"].map(protocols))
+
+
+def protocol_text(split_audit: pd.DataFrame) -> str:
+    """Return in one line which protocol each data set was split by: `official partition (celeba); own split (muct)`."""
+    sources = split_audit.groupby("protocol")["source"].unique()
+    return "; ".join(f"{protocol} ({', '.join(sorted(names))})" for protocol, names in sources.items())
 
 
 def stratification_error(split_manifest: pd.DataFrame) -> float:
@@ -43,6 +52,22 @@ def stratification_error(split_manifest: pd.DataFrame) -> float:
     overall = used["label"].value_counts(normalize=True)
     by_split = pd.crosstab(used["split"], used["label"], normalize="index")
     return float((by_split - overall).abs().max().max())
+
+
+def _protocol(photos: pd.DataFrame) -> str:
+    """Name the protocol that the sides of a source's photos follow.
+
+    It is read from the sides themselves: the settings might say `official` where the source has no official sides.
+    """
+    used = photos[photos["split"] != EXCLUDED]
+    official = used["official_split"]
+    if len(used) and official.isin(SPLITS).all():
+        return "official partition" if (official == used["split"]).all() else "own split"
+    tested = official[used["split"] == TEST].unique()
+    in_test = official.isin(tested) & official.notna()
+    if len(tested) == 1 and in_test.equals(used["split"] == TEST):
+        return f"{tested[0]} tested"
+    return "own split"
 
 
 def _check_disjoint(photos: pd.DataFrame, column: str) -> None:

@@ -11,6 +11,18 @@ from gender_pipeline.splitting.settings import SplittingSettings
 _FOLD: Final = "fold_"
 
 
+def official_folds(manifest: pd.DataFrame) -> dict[str, set[int]]:
+    """Return the numbers of the folds of each data set that publishes some: source -> {0, 1, ...}.
+
+    Args:
+        manifest: N photos with the columns `source, official_split`.
+    """
+    numbers = manifest["official_split"].str.extract(rf"^{_FOLD}(\d+)$", expand=False)
+    known = numbers.notna()
+    by_source = numbers[known].astype("int64").groupby(manifest.loc[known, "source"], observed=True)
+    return {str(source): set(folds) for source, folds in by_source}
+
+
 def official_pins(manifest: pd.DataFrame, settings: SplittingSettings) -> tuple[pd.Series, pd.Series]:
     """Return the official side of each photo, and which photos may be on any side but the test.
 

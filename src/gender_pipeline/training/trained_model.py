@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
+from tqdm import trange
 
 from gender_pipeline.errors import ExportError
 from gender_pipeline.files import atomic_folder, file_digest
+from gender_pipeline.images.views import crop_views
 from gender_pipeline.recipes import Recipe
 from gender_pipeline.schema import Settings
 from gender_pipeline.training.features import COMPUTE_BATCH, FeatureCache, ImageSource, no_xla, run_padded
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
 NETWORK_FILE: Final = "network.keras"
 DESCRIPTION_FILE: Final = "model.json"
 _PREPROCESSING: Final = (
-    "photo bytes -> upright by EXIF, RGB -> centre square -> {0} x {0} px (bilinear, antialiased) "
+    "photo bytes -> upright by EXIF, RGB -> {1} -> {0} x {0} px (bilinear, antialiased) "
     "-> float32 in [0, 255]; the network scales the pixels itself"
 )
+
+_FRAMINGS: Final = {"square": "centre square", "whole": "whole photo"}
 
 
 class _Description(Settings):
@@ -62,7 +66,9 @@ class TrainedModel:
         return {
             "recipe": self.recipe.name,
             "backbone": f"{self.recipe.backbone}, weights {self.recipe.weights}, {self.recipe.image_size_px} px",
-            "trained": f"everything after {self.cut_layer}",
+            "trained": ", then ".join(phase.trainable for phase in self.recipe.all_phases()),
+            "data sets": ", ".join(self.recipe.sources) or "all",
+            "precision": self.recipe.precision,
             "classes": ", ".join(self.class_names),
             "weights digest": self.weights_digest,
         }
@@ -75,7 +81,7 @@ class TrainedModel:
                 recipe=self.recipe,
                 class_names=self.class_names,
                 cut_layer=self.cut_layer,
-                preprocessing=_PREPROCESSING.format(self.recipe.image_size_px),
+                preprocessing=_PREPROCESSING.format(self.recipe.image_size_px, _FRAMINGS[self.recipe.framing]),
                 weights_digest=self.weights_digest,
                 network_sha256=file_digest(temporary / NETWORK_FILE),
             )
@@ -100,7 +106,7 @@ class TrainedModel:
 
 
 def predict_photos(
-    model: TrainedModel, image_ids: Sequence[str], images: ImageSource, cache: FeatureCache
+    model: TrainedModel, image_ids: Sequence[str], images: ImageSource, cache: FeatureCache, crops: int = 1
 ) -> NDArray[np.float32]:
     """Answer photos through the feature cache, so that those it was trained on cost almost nothing.
 
@@ -109,6 +115,7 @@ def predict_photos(
         image_ids: N photos; repeats are allowed.
         images: Gives the bytes of the photos that are not in the cache.
         cache: The cache of the training, or any other.
+        crops: How many crops of a photo are answered and averaged: 1, 2, 5 or 10 (`images.views.crop_views`).
 
     Returns:
         Probabilities (N, k) float32 in the order of `image_ids` and of `model.class_names`; they differ from those of
@@ -119,12 +126,22 @@ def predict_photos(
         TrainingError: A photo is missing in `images`.
     """
     prefix, suffix = cut(model.network, model.cut_layer)
-    features = cache.features(prefix, model.recipe.image_size_px, image_ids, images)
+    recipe, views = model.recipe, crop_views(crops)
+    features = cache.features(
+        prefix,
+        recipe.image_size_px,
+        image_ids,
+        images,
+        views=views,
+        framing=recipe.framing,
+        dtype=recipe.feature_dtype,
+    )
     no_xla(suffix)
-    probabilities = np.empty((len(image_ids), len(model.class_names)), np.float32)
-    for start in range(0, len(image_ids), COMPUTE_BATCH):
+    probabilities = np.zeros((len(image_ids), len(model.class_names)), np.float32)
+    for start in trange(0, len(image_ids), COMPUTE_BATCH, desc="predictions", unit="batch", disable=None):
         positions = np.arange(start, min(start + COMPUTE_BATCH, len(image_ids)))
-        probabilities[positions] = run_padded(suffix, features.rows(positions))
+        for view in range(len(views)):
+            probabilities[positions] += run_padded(suffix, features.rows(positions, view)) / len(views)
     return probabilities
 
 

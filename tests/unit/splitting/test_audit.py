@@ -24,7 +24,8 @@ def split_table(sides: list[str], n_photos: int = 1) -> pd.DataFrame:
 
 def test_the_table_counts_photos_subjects_groups_and_shares_of_each_stratum() -> None:
     table = audit_split(split_table(["train", "train", "train", "test", "test", "test"], n_photos=2))
-    assert table.columns.tolist() == ["source", "label", "split", "photos", "subjects", "groups", "share", "reason"]
+    counts = ["photos", "subjects", "groups", "share"]
+    assert table.columns.tolist() == ["source", "label", "split", *counts, "reason", "protocol"]
     female_train = table[(table["label"] == "female") & (table["split"] == "train")].iloc[0]
     assert female_train[["photos", "subjects", "groups"]].tolist() == [4, 2, 2]
     assert female_train["share"] == pytest.approx(2 / 3)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,8 @@ def photo(number: int) -> bytes:
     return file.getvalue()
 
 
-def connect_toy(pixels: Any) -> Any:
+def connect_toy(pixels: Any, _: str) -> Any:
+    import keras
     from keras import layers
 
     x = pixels
@@ -50,7 +50,8 @@ def connect_toy(pixels: Any) -> Any:
         x = layers.Conv2D(8, 3, strides=2, use_bias=False, name=f"{name}_conv")(x)
         x = layers.BatchNormalization(name=f"{name}_bn")(x)
         x = layers.ReLU(name=name)(x)
-    return layers.GlobalAveragePooling2D(name="pooled")(x)
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(x)
+    return keras.Model(keras.utils.get_source_inputs(pixels), pooled)
 
 
 TOY = BackboneSpec(
@@ -58,12 +59,9 @@ TOY = BackboneSpec(
     image_size_px=32,
     pixel_scale=1 / 32,
     pixel_offset=-3.0,
-    block_names=("stem", "block1", "block2", "pooled"),
+    block_ends={name: name for name in ("stem", "block1", "block2", "pooled")},
     connect=connect_toy,
-    weights_file=lambda: Path("none"),
-    weights_sha256="",
-    weights_excepted="",
-    torch_name=str,
+    weights=None,
     licence="Apache-2.0",
     citation="none",
 )

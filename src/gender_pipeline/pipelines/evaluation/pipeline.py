@@ -11,7 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.predict_split,
-                ["model", "split_manifest", "image_shards", "feature_cache"],
+                {
+                    "model": "model",
+                    "split_manifest": "split_manifest",
+                    "image_shards": "image_shards",
+                    "feature_cache": "feature_cache",
+                    "evaluation": "params:evaluation",
+                },
                 "predictions",
                 name="predict_photos",
             ),
@@ -25,6 +31,7 @@ def create_pipeline() -> Pipeline:
                     "split_audit": "split_audit",
                     "quarantine": "quarantine",
                     "model": "model",
+                    "evaluation": "params:evaluation",
                     "data_note": "params:data_note",
                 },
                 "evaluation_report",

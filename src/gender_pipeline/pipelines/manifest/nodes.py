@@ -8,6 +8,7 @@ import pandas as pd
 
 from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
 from gender_pipeline.sources import SourcesSettings, read_photos, source_digest
+from gender_pipeline.sources.corrections import apply_corrections
 from gender_pipeline.sources.sample import SampleSettings
 from gender_pipeline.sources.sample import draw_sample as write_sample
 
@@ -26,6 +27,6 @@ def ingest_photos(raw_archives: Path, sources: SourcesSettings, images: ShardSet
     return partial(update_shards, sources=photos, settings=images)
 
 
-def list_photos(image_shards: ShardStore) -> pd.DataFrame:
-    """Return the manifest: one row a photo, all columns but the image."""
-    return image_shards.manifest()
+def list_photos(image_shards: ShardStore, label_corrections: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Return the manifest: one row a photo, all columns but the image, with the labels that a review corrected."""
+    return apply_corrections(image_shards.manifest(), label_corrections, classes)

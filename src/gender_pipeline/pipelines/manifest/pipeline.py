@@ -1,4 +1,4 @@
-"""raw archives -> image shards -> manifest."""
+"""raw archives -> image shards; image shards and label corrections -> manifest."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -16,7 +16,12 @@ def create_pipeline() -> Pipeline:
                 "image_shards",
                 name="ingest_photos",
             ),
-            Node(nodes.list_photos, "image_shards", "manifest", name="list_photos"),
+            Node(
+                nodes.list_photos,
+                ["image_shards", "label_corrections", "params:classes"],
+                "manifest",
+                name="list_photos",
+            ),
         ],
         tags="manifest",
     )

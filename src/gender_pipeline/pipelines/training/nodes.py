@@ -1,10 +1,12 @@
 """The node that trains."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from gender_pipeline.images.shards import ShardStore
 from gender_pipeline.recipes import Recipe
-from gender_pipeline.training import FeatureCache, TrainedModel, train
+from gender_pipeline.training import DeviceSettings, FeatureCache, TrainedModel, train
 
 
 def train_model(
@@ -12,8 +14,18 @@ def train_model(
     *,
     image_shards: ShardStore,
     feature_cache: FeatureCache,
+    checkpoints: Path,
+    devices: DeviceSettings,
     recipe: Recipe,
     classes: list[str],
 ) -> tuple[TrainedModel, pd.DataFrame]:
     """Return (model, history with one row an epoch); only train rows are learned from, validation rows stop it."""
-    return train(recipe, tuple(classes), split_manifest, images=image_shards, cache=feature_cache)
+    return train(
+        recipe,
+        tuple(classes),
+        split_manifest,
+        images=image_shards,
+        cache=feature_cache,
+        checkpoints=checkpoints,
+        devices=devices.names,
+    )

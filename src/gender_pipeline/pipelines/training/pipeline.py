@@ -15,6 +15,8 @@ def create_pipeline() -> Pipeline:
                     "split_manifest": "split_manifest",
                     "image_shards": "image_shards",
                     "feature_cache": "feature_cache",
+                    "checkpoints": "checkpoints",
+                    "devices": "params:devices",
                     "recipe": "params:training",
                     "classes": "params:classes",
                 },
