@@ -51,11 +51,20 @@ def split_digest(split_manifest: pd.DataFrame) -> str:
 
 
 def score_on_test(
-    champion: Champion, split_manifest: pd.DataFrame, image_shards: ShardStore, feature_cache: FeatureCache
+    champion: Champion,
+    predictions: pd.DataFrame,
+    *,
+    image_shards: ShardStore,
+    feature_cache: FeatureCache,
+    crops: int = 1,
 ) -> dict[str, Any]:
-    """Return version, accuracy on the test rows, class names and kind of data of the champion."""
-    test = split_manifest[split_manifest["split"] == TEST]
-    probabilities = predict_photos(champion.model, list(test["image_id"]), image_shards, feature_cache)
+    """Score the champion as the candidate was: on the test rows of its predictions table, with as many crops.
+
+    Returns:
+        Version, accuracy in [0, 1], class names and kind of data of the champion.
+    """
+    test = predictions[predictions["split"] == TEST]
+    probabilities = predict_photos(champion.model, list(test["image_id"]), image_shards, feature_cache, crops=crops)
     names = champion.model.class_names
     predicted = [names[index] for index in probabilities.argmax(axis=1)]
     accuracy = float((test["label"] == pd.Series(predicted, index=test.index)).mean())

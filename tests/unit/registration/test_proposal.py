@@ -36,7 +36,9 @@ def test_a_champion_is_scored_on_the_test_photos_only(tiny_model, photo_bytes, t
             yield from ((image_id, photo_bytes) for image_id in image_ids)
 
     model = tiny_model(0)
-    score = score_on_test(Champion("7", model, drawn=True), SPLIT, Images(), FeatureCache(tmp_path))
+    score = score_on_test(
+        Champion("7", model, drawn=True), SPLIT, image_shards=Images(), feature_cache=FeatureCache(tmp_path)
+    )
     assert sorted(asked) == ["a", "b"]
     # Both photos are the same, so whichever label it gets, one of the two is right.
     assert score == {"version": "7", "accuracy": 0.5, "class_names": ["female", "male"], "drawn": True}

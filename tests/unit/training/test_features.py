@@ -125,6 +125,12 @@ def test_pixels_are_kept_once_for_all_networks_and_number_formats(cache: Feature
     assert len(album.asked) == len(album.ids)
 
 
+def test_features_of_two_number_formats_are_kept_side_by_side(cache: FeatureCache, album: Any) -> None:
+    for dtype in ("float16", "bfloat16", "float16"):
+        cache.features(network(), SIZE_PX, album.ids, album, dtype=dtype)
+    assert len(album.asked) == 2 * len(album.ids)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -313,7 +319,8 @@ def test_features_that_were_deleted_are_computed_again_and_are_the_same(cache: F
 def test_parts_that_hold_wanted_photos_are_never_deleted_for_the_others(cache: FeatureCache, album: Any) -> None:
     cache.features(network(1), SIZE_PX, album.ids[:24], album)
     album.asked.clear()
-    sized(cache, 48).features(network(1), SIZE_PX, album.ids, album)
+    for _ in range(2):  # 28 photos fit, but not beside the 20 that share a part with 4 of them
+        sized(cache, 40).features(network(1), SIZE_PX, album.ids[20:], album)
     assert sorted(album.asked) == sorted(album.ids[24:])
 
 

@@ -22,7 +22,7 @@ CLASSES = ("female", "male")
 
 def untrained(recipe: Recipe) -> TrainedModel:
     network = build_network(recipe, 2)
-    return TrainedModel(network, recipe, CLASSES, cut_layer(recipe), weights_digest(network))
+    return TrainedModel(network, recipe, CLASSES, cut_layer(recipe, recipe.trainable), weights_digest(network))
 
 
 @pytest.fixture

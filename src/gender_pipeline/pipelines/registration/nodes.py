@@ -1,10 +1,11 @@
 """Nodes that judge a candidate against thresholds and the champion, and propose it to the registry."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from gender_pipeline.evaluation import flat_metrics
+from gender_pipeline.evaluation import EvaluationSettings, flat_metrics
 from gender_pipeline.images.shards import ShardStore
 from gender_pipeline.registration import (
     Champion,
@@ -19,10 +20,18 @@ from gender_pipeline.training import FeatureCache, TrainedModel
 
 
 def score_champion(
-    champion: Champion | None, split_manifest: pd.DataFrame, image_shards: ShardStore, feature_cache: FeatureCache
+    champion: Champion | None,
+    predictions: pd.DataFrame,
+    *,
+    image_shards: ShardStore,
+    feature_cache: FeatureCache,
+    evaluation: EvaluationSettings,
 ) -> dict[str, Any]:
     """Return the production model's accuracy on the candidate's test photos; nothing where production is empty."""
-    return {} if champion is None else score_on_test(champion, split_manifest, image_shards, feature_cache)
+    if champion is None:
+        return {}
+    score = partial(score_on_test, image_shards=image_shards, feature_cache=feature_cache)
+    return score(champion, predictions, crops=evaluation.test_crops)
 
 
 def judge(

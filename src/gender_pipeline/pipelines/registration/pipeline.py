@@ -11,7 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.score_champion,
-                ["champion", "split_manifest", "image_shards", "feature_cache"],
+                {
+                    "champion": "champion",
+                    "predictions": "predictions",
+                    "image_shards": "image_shards",
+                    "feature_cache": "feature_cache",
+                    "evaluation": "params:evaluation",
+                },
                 "champion_score",
                 name="score_champion",
             ),
