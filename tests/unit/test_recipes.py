@@ -33,7 +33,7 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_block_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"one of head, all, stem, block1, .*top, pooled; received block9"):
+    with pytest.raises(SettingsError, match=r"one of head, pooled, top, block7, .*stem, all; received block9"):
         check_recipe(Recipe(**FIELDS, trainable="block9"))
 
 
@@ -41,6 +41,35 @@ def test_adam_takes_no_momentum() -> None:
     adam = {"name": "adam", "learning_rate": 0.01, "momentum": 0.9}
     with pytest.raises(SettingsError, match="adam takes no momentum; remove it, or use sgd"):
         check_recipe(Recipe(**{**FIELDS, "optimizer": adam}))
+
+
+def test_only_adamw_takes_weight_decay() -> None:
+    with pytest.raises(SettingsError, match="sgd takes no weight_decay; remove it, or use adamw"):
+        check_recipe(Recipe(**{**FIELDS, "optimizer": {"name": "sgd", "learning_rate": 0.01, "weight_decay": 0.1}}))
+
+
+def phases(*names: str) -> list[dict[str, object]]:
+    return [{"trainable": name, "epochs": 2, "learning_rate": 0.1} for name in names]
+
+
+def test_the_last_phase_is_made_of_the_recipes_own_settings() -> None:
+    recipe = Recipe(**FIELDS, phases=phases("head"), trainable="block7")
+    assert [(phase.trainable, phase.epochs) for phase in recipe.all_phases()] == [
+        ("head", 2),
+        ("block7", recipe.epochs),
+    ]
+    assert recipe.all_phases()[-1].learning_rate == recipe.optimizer.learning_rate
+
+
+@pytest.mark.parametrize("names", [("head", "block7", "block5", "all"), ("head", "head", "all"), ("all",), ("pooled",)])
+def test_phases_may_unfreeze_more_and_more(names: tuple[str, ...]) -> None:
+    check_recipe(Recipe(**FIELDS, phases=phases(*names[:-1]), trainable=names[-1]))
+
+
+@pytest.mark.parametrize("names", [("all", "head"), ("block5", "block7"), ("head", "stem", "block1")])
+def test_a_phase_must_not_freeze_what_the_one_before_it_trained(names: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match=f"a phase freezes .*; received {', '.join(names)}"):
+        check_recipe(Recipe(**FIELDS, phases=phases(*names[:-1]), trainable=names[-1]))
 
 
 def test_sgd_takes_momentum() -> None:
@@ -53,7 +82,16 @@ def test_sgd_takes_momentum() -> None:
     [
         ("leraning_rate", 0.1),
         ("name", "../evil"),
-        ("weights", "random"),
+        ("framing", "round"),
+        ("precision", "float8"),
+        ("feature_dtype", "float32"),
+        ("augmentation", {"views": 0}),
+        ("augmentation", {"crop": 0.6}),
+        ("loss", {"label_smoothing": 1.0}),
+        ("loss", {"class_weights": "inverse"}),
+        ("optimizer", {"learning_rate": 0.1, "schedule": "linear"}),
+        ("phases", [{"trainable": "head", "epochs": 0, "learning_rate": 0.1}]),
+        ("head", {"output": "tanh"}),
         ("image_size_px", 31),
         ("image_size_px", 513),
         ("head", {"hidden_units": [0]}),

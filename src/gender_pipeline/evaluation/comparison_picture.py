@@ -57,10 +57,10 @@ def _prepare_axes(axes: "Axes") -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 2.5, 3, 4, 5, 7)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.set(xlabel="Latency of one photo, ms (logarithmic)", ylabel="Test accuracy, with its interval over subjects")
     axes.margins(x=0.25, y=0.12)  # room for the labels beside the outermost points
 
@@ -68,10 +68,12 @@ def _prepare_axes(axes: "Axes") -> None:
 def _draw_front(axes: "Axes", measured: pd.DataFrame) -> None:
     """Draw the best accuracy to be had within a latency, as steps, and what the markers mean into the legend."""
     front = measured[measured["pareto"].astype(bool)].sort_values(["latency_ms", "accuracy"])
+    latency, accuracy = [*front["latency_ms"], measured["latency_ms"].max()], front["accuracy"].cummax()
     best = COLOURS[0]
     axes.plot([], [], "o", color=best, markersize=9, label="Pareto front of accuracy, latency and size")
     axes.plot([], [], "o", color=FAINT, markerfacecolor="white", markersize=9, label="another is no worse in all three")
-    axes.step(front["latency_ms"], front["accuracy"].cummax(), "--", where="post", color=best, linewidth=1.2, alpha=0.7)
+    steps = [*accuracy, accuracy.iloc[-1]]  # the best one stays the best for whoever can wait longer
+    axes.step(latency, steps, "--", where="post", color=best, linewidth=1.2, alpha=0.7)
     axes.plot([], [], "--", color=best, linewidth=1.2, alpha=0.7, label="best accuracy within a latency")
 
 

@@ -41,7 +41,7 @@ def photo(number: int) -> bytes:
     return file.getvalue()
 
 
-def connect_toy(pixels: Any, _: str) -> Any:
+def connect_toy(pixels: Any, pooling: str) -> Any:
     import keras
     from keras import layers
 
@@ -50,8 +50,8 @@ def connect_toy(pixels: Any, _: str) -> Any:
         x = layers.Conv2D(8, 3, strides=2, use_bias=False, name=f"{name}_conv")(x)
         x = layers.BatchNormalization(name=f"{name}_bn")(x)
         x = layers.ReLU(name=name)(x)
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(x)
-    return keras.Model(keras.utils.get_source_inputs(pixels), pooled)
+    pool = layers.GlobalAveragePooling2D if pooling == "average" else layers.Flatten
+    return keras.Model(keras.utils.get_source_inputs(pixels), pool(name="pooled")(x))
 
 
 TOY = BackboneSpec(
