@@ -14,7 +14,8 @@ from rich.table import Table
 from gender_pipeline.evaluation.slices import interval_text
 from gender_pipeline.splitting import stratification_error
 
-_PAGES: Final = frozenset({"comparison_page", "cross_source_page"})  # of experiments beside the story
+# What to open after an experiment beside the story.
+_PAGES: Final = frozenset({"trials", "comparison_page", "cross_source_page", "fold_report", "label_review_page"})
 
 
 class SummaryHooks:

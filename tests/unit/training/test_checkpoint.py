@@ -1,5 +1,9 @@
 """A killed training goes on to the very weights it would have had."""
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +98,50 @@ def test_what_was_saved_is_loaded_in_the_same_order(tmp_path: Path) -> None:
     assert (found.phase, found.epoch, found.waited, found.lowest) == (1, 2, 1, 0.25)
     for one, other in zip(found.weights, arrays, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+# Trains, and is killed at a save if told so: nothing is cleaned up, no `finally` runs.
+PROGRAM = """
+import json, os, signal, sys
+from pathlib import Path
+import pandas as pd
+sys.path.insert(0, sys.argv[1])
+from conftest import TOY, Album, photo
+from gender_pipeline.recipes import Recipe
+from gender_pipeline.training import FeatureCache, progress, train
+from gender_pipeline.zoo import SPECS
+SPECS["toy"] = TOY
+folder, kill_at = Path(sys.argv[2]), int(sys.argv[5])
+manifest, recipe = json.loads(sys.argv[3]), json.loads(sys.argv[4])
+progress.CHECKPOINT_SECONDS = -1.0
+saves, save = [], progress.Checkpoint.save
+
+def save_then_die(self, state):
+    save(self, state)
+    saves.append(state.epoch)
+    if len(saves) == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+progress.Checkpoint.save = save_then_die
+album = Album([photo(number) for number in range(48)])
+cache = FeatureCache(folder / "features")
+model, _ = train(
+    Recipe(**recipe), ("female", "male"), pd.DataFrame(manifest), images=album, cache=cache, checkpoints=folder / "kept"
+)
+print(model.weights_digest, len(saves))
+"""
+
+
+def test_a_process_that_was_killed_is_gone_on_from_by_the_next_one(
+    recipe: Recipe, album: Any, split_manifest: pd.DataFrame, tmp_path: Path
+) -> None:
+    whole, _ = train(recipe, CLASSES, split_manifest, images=album, cache=FeatureCache(tmp_path / "features"))
+
+    def run(kill_at: int) -> subprocess.CompletedProcess[str]:
+        manifest, settings = json.dumps(split_manifest.to_dict("list")), recipe.model_dump_json()
+        arguments = [str(Path(__file__).parent), str(tmp_path), manifest, settings, str(kill_at)]
+        return subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+
+    assert run(kill_at=3).returncode == -signal.SIGKILL
+    found = run(kill_at=0)
+    assert found.stdout.split() == [whole.weights_digest, "2"], found.stderr[-2000:]
