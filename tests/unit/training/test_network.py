@@ -56,9 +56,8 @@ def test_one_sigmoid_cannot_tell_three_classes_apart(recipe: Recipe) -> None:
         build_network(changed(recipe, head={"output": "sigmoid"}), 3)
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: "+".join(map(str, head.values())))
-@pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])
-def test_every_head_in_every_precision_learns_is_saved_and_answers_the_same(
+@pytest.mark.parametrize(("head", "name"), list(zip(HEADS, ["float16", "float32", "bfloat16", "float32"], strict=True)))
+def test_every_head_and_every_precision_learns_is_saved_and_answers_the_same(
     recipe: Recipe, album: Any, split_manifest: pd.DataFrame, tmp_path: Path, head: Any, name: str
 ) -> None:
     recipe = changed(
