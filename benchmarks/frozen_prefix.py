@@ -33,9 +33,9 @@ class Case(NamedTuple):
 
 # bfloat16 where `precision: auto` chooses it on a processor that has it; depthwise convolutions are slower in it.
 CASES = (
-    Case("efficientnet_lite0", "head", 128, 10, 600),
-    Case("efficientnet_lite0", "block5", 128, 10, 600),
-    Case("vgg16", "block5", 128, 10, 300, "bfloat16"),
+    Case("efficientnet_lite0", "head", 128, 10, 400),
+    Case("efficientnet_lite0", "block5", 128, 10, 400),
+    Case("vgg16", "block5", 128, 10, 200, "bfloat16"),
     Case("inception_v3", "head", 299, 20, 300, "bfloat16"),
 )
 
