@@ -37,7 +37,7 @@ RECIPE = Recipe(
     precision="bfloat16",
     seed=0,
 )
-N_PHOTOS = (300, 1200)
+N_PHOTOS = (1200,)
 SETTINGS = SearchSettings(space={"optimizer.learning_rate": (0.01, 0.001, 0.0001)})
 
 
