@@ -32,8 +32,8 @@ class Case(NamedTuple):
     weights: str = "none"
 
 
-# bfloat16 where `precision: auto` chooses it on a processor that has it; depthwise convolutions are slower in it. Weights
-# do not change the time, but with learned ones batch normalisation is frozen, as in every recipe that starts from them.
+# bfloat16 where `precision: auto` chooses it on a processor that has it; depthwise convolutions are slower in it. Learned
+# weights take the time of random ones but for batch normalisation, which they freeze.
 CASES = (
     Case("efficientnet_lite0", "head", 128, 10, 400, weights="imagenet"),
     Case("efficientnet_lite0", "block5", 128, 10, 400, weights="imagenet"),
