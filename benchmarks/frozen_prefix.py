@@ -32,8 +32,8 @@ class Case(NamedTuple):
     weights: str = "none"
 
 
-# bfloat16 where `precision: auto` chooses it on a processor that has it; depthwise convolutions are slower in it. Learned
-# weights take the time of random ones but for batch normalisation, which they freeze.
+# bfloat16 where `precision: auto` chooses it on a processor that has it; depthwise convolutions are slower in it.
+# Learned weights take the time of random ones but for batch normalisation, which they freeze.
 CASES = (
     Case("efficientnet_lite0", "head", 128, 10, 400, weights="imagenet"),
     Case("efficientnet_lite0", "block5", 128, 10, 400, weights="imagenet"),
@@ -50,7 +50,7 @@ class Photos:
         self.paths: dict[str, Path] = {}
         for number in range(n_photos):
             pixels = random.integers(0, 200, (218, 178, 3), dtype=np.uint8)
-            pixels[..., 2 * (number // 6 % 2)] += 10
+            pixels[..., 2 * (number // 6 % 2)] += 50
             data = _jpeg(pixels)
             image_id = hashlib.sha256(data).hexdigest()
             self.paths[image_id] = folder / f"{image_id}.jpg"
