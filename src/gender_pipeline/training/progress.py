@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import keras
 
 HISTORY_COLUMNS: Final = ("epoch", "phase", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-CHECKPOINT_SECONDS: Final = 10.0  # what a kill loses at most, beside the epoch it falls into
+CHECKPOINT_SECONDS: Final = 10.0  # what a kill loses, beside the epoch it falls into, unless a save takes over 0.5 s
 _log = logging.getLogger(__name__)
 
 
@@ -124,7 +124,7 @@ def recorder(recipe: Recipe, phase: Phase, progress: Progress, checkpoint: Check
     import keras
 
     class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-        saved = time.monotonic()
+        due = time.monotonic() + CHECKPOINT_SECONDS
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 Keras calls it so
             title = f"{recipe.name}, {phase.trainable}, epoch {epoch + 1} of {phase.epochs}"
@@ -146,10 +146,11 @@ def recorder(recipe: Recipe, phase: Phase, progress: Progress, checkpoint: Check
             if logs["val_loss"] < progress.lowest:
                 progress.lowest, progress.waited, progress.best = logs["val_loss"], 0, self.model.get_weights()
             self.model.stop_training = progress.waited >= recipe.patience
-            if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            if (start := time.monotonic()) > self.due:
                 progress.weights, progress.state = (list(map(_value, part)) for part in _variables(self.model))
                 checkpoint.save(progress)
-                self.saved = time.monotonic()
+                # A large network is kept less often, so that keeping it takes at most a twentieth of the time.
+                self.due = time.monotonic() + CHECKPOINT_SECONDS * max(1.0, 2 * (time.monotonic() - start))
 
     return Recorder()
 
