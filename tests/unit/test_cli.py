@@ -57,7 +57,7 @@ def test_failed_work_ends_with_one_and_one_line(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     answer = CliRunner().invoke(main, ["models"])
     assert answer.exit_code == 1
-    assert answer.output.startswith("Error: this is not a gender_pipeline project; expected ")
+    assert answer.stderr.startswith("Error: this is not a gender_pipeline project; expected ")
     assert answer.output.count("\n") == 1
 
 

@@ -48,7 +48,7 @@ def select_recipes(recipes: Mapping[str, Any], names: str | Sequence[str]) -> li
 class ProjectHooks:
     """Registers the resolver `${project:path}`, an absolute path inside the project, and checks the recipe."""
 
-    # Before kedro-mlflow's own hook, which reads mlflow.yml.
+    # Before the hook of `MlflowRun`, which reads mlflow.yml.
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Register the resolver for this project."""

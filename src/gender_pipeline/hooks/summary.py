@@ -44,7 +44,7 @@ class SummaryHooks:
         self._seconds[next(iter(node.tags), node.name)] += now - self._mark
         self._mark = now
 
-    # Before kedro-mlflow ends the run, so that the seconds can still be logged to it.
+    # Before `MlflowRun` ends the run, so that the seconds can still be logged to it.
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
         """Log the seconds a chapter; print the summary of a run that registered a model."""

@@ -1,4 +1,4 @@
-"""What a run tells MLflow beyond kedro-mlflow's life cycle: where it comes from, what went in, what came out.
+"""What a run tells MLflow beyond the run's life cycle: where it comes from, what went in, what came out.
 
 The runs that an experiment consists of (trials, folds, recipes) are the rows of a table, see `children`.
 """
@@ -21,7 +21,7 @@ from gender_pipeline.schema import EXCLUDED
 
 
 class TrackingHooks:
-    """Logs to the run that kedro-mlflow opened; without one (chapters whose tracking is off) it does nothing."""
+    """Logs to the run that `MlflowRun` opened; without one (chapters whose tracking is off) it does nothing."""
 
     def __init__(self) -> None:
         self._project = Path.cwd()
@@ -33,7 +33,7 @@ class TrackingHooks:
         """Remember where the project is."""
         self._project = context.project_path
 
-    # Plug-ins' hooks come before ours: kedro-mlflow has opened the run by now.
+    # `MlflowRun` comes before and has opened the run by now.
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol[Any, Any]) -> None:
         """Tag the run with commit, lock file, versions and hardware, and keep its resolved parameters."""
@@ -76,7 +76,7 @@ class TrackingHooks:
             log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
             log(str(path), place)
 
-    # Before kedro-mlflow closes the run as FAILED.
+    # Before `MlflowRun` closes the run as FAILED.
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self, error: Exception, pipeline: Pipeline) -> None:  # noqa: ARG002 pluggy matches by name
         """Tag the run with the reason."""
