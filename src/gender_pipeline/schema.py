@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -19,6 +19,17 @@ class Settings(BaseModel):
     """Base of every typed block of parameters: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+def plain(value: Any) -> Any:
+    """Turn typed settings, alone or inside of mappings and lists, into what JSON and YAML can hold."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
 
 
 @dataclass(frozen=True, slots=True)
