@@ -56,6 +56,10 @@ class RegistrationError(GenderPipelineError):
     """A model cannot be registered, moved or found."""
 
 
+class ReproductionError(GenderPipelineError):
+    """A run cannot be captured or run again."""
+
+
 class ExportError(GenderPipelineError):
     """A trained model cannot be written or read back."""
 

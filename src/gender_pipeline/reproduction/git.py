@@ -20,7 +20,7 @@ def git(project: Path, *arguments: str, stdin: str | None = None, extra: Mapping
     """Run git and return what it prints, stripped.
 
     Raises:
-        ReproductionError: git is not there, or fails; the message holds its last line.
+        ReproductionError: git is not there, or fails; the message holds git's reason.
     """
     command = ["git", "-C", str(project), *arguments]
     try:
@@ -30,8 +30,9 @@ def git(project: Path, *arguments: str, stdin: str | None = None, extra: Mapping
     except FileNotFoundError as error:
         raise ReproductionError("git is not installed", remedy="install git") from error
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or [""])[-1]
-        raise ReproductionError(f"`git {' '.join(arguments[:2])}` failed", received=last) from error
+        lines = error.stderr.strip().splitlines() or [""]
+        reason = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[-1])
+        raise ReproductionError(f"`git {' '.join(arguments[:2])}` failed", received=reason) from error
     return done.stdout.strip()
 
 
