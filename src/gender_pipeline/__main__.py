@@ -3,7 +3,7 @@
 import click
 
 from gender_pipeline import __version__
-from gender_pipeline.commands import data, registry, weights
+from gender_pipeline.commands import data, registry, reproduce, weights
 from gender_pipeline.errors import GenderPipelineError
 
 
@@ -29,6 +29,7 @@ COMMANDS = (
     weights.convert_weights,
     weights.predict,
     registry.models,
+    reproduce.reproduce,
 )
 for command in COMMANDS:
     main.add_command(command)

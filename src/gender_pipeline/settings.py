@@ -1,12 +1,13 @@
 """Kedro's settings: the hooks, and how configuration merges."""
 
+from gender_pipeline.hooks.capture import CaptureHooks
 from gender_pipeline.hooks.mlflow_run import MlflowRun
 from gender_pipeline.hooks.project import ProjectHooks, select_recipe, select_recipes
 from gender_pipeline.hooks.summary import SummaryHooks
 from gender_pipeline.hooks.tracking import TrackingHooks
 
 # Called from the last to the first.
-HOOKS = (SummaryHooks(), TrackingHooks(), MlflowRun(), ProjectHooks())
+HOOKS = (SummaryHooks(), TrackingHooks(), CaptureHooks(), MlflowRun(), ProjectHooks())
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro_mlflow")  # `MlflowRun` is the latter
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

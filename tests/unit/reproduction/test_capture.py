@@ -6,11 +6,8 @@ from gender_pipeline.reproduction.capture import RunInputs, capture_run, share_c
 from gender_pipeline.reproduction.git import git
 from repositories import call
 
-PARAMETERS = {
-    "recipe": "quickstart",
-    "training": {"name": "quickstart", "weights": "imagenet"},
-    "raw_root": "/somewhere",
-}
+TRAINING = {"name": "quickstart", "weights": "imagenet"}
+PARAMETERS = {"recipe": "quickstart", "training": TRAINING, "raw_root": "/somewhere"}
 
 
 def inputs(**changes) -> RunInputs:
