@@ -11,6 +11,7 @@ from kedro.pipeline import Pipeline
 
 from gender_pipeline.errors import GenderPipelineError, ReproductionError
 from gender_pipeline.reproduction.capture import Capture, RunInputs, capture_run, share_capture
+from gender_pipeline.reproduction.environment import check_environment
 from gender_pipeline.schema import plain
 
 # What a run from raw archives reads beside them. Caches and checkpoints change how long it takes, not what comes out.
@@ -48,6 +49,7 @@ class CaptureHooks:
         given = {name for name in pipeline.inputs() if not name.startswith(("params:", "parameters"))}
         try:
             _check_story(given - _FREE)
+            check_environment(self._project)
             title = f"{catalog.load('params:recipe')} ({run_params['env'] or 'base'})"
             inputs = self._inputs(catalog, raw)
             self._capture = capture_run(self._project, active.info.run_id, inputs, title=title)

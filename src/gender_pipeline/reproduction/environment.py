@@ -47,8 +47,8 @@ def installed_versions() -> dict[str, str]:
     return {canonicalize_name(package.metadata["Name"]): package.version for package in distributions()}
 
 
-def differing_packages(lock: str, installed: Mapping[str, str]) -> list[str]:
-    """Return `name expected/installed` of each package that this platform should have in another version.
+def differing_packages(lock: str, installed: Mapping[str, str]) -> dict[str, str]:
+    """Return what this platform should have in another version: `name==version` -> version installed, or empty.
 
     Args:
         lock: Text of a requirements file with exact versions, markers and hashes.
@@ -56,11 +56,30 @@ def differing_packages(lock: str, installed: Mapping[str, str]) -> list[str]:
     """
     wanted = [Requirement(line.split(" \\")[0]) for line in lock.splitlines() if line and line[0] not in " #-"]
     here = [requirement for requirement in wanted if requirement.marker is None or requirement.marker.evaluate()]
-    return [
-        f"{requirement.name} {requirement.specifier}/{installed.get(canonicalize_name(requirement.name), 'none')}"
-        for requirement in here
-        if not requirement.specifier.contains(installed.get(canonicalize_name(requirement.name), "0.dev0"), True)
-    ]
+    versions = {requirement: installed.get(canonicalize_name(requirement.name), "") for requirement in here}
+    return {
+        f"{requirement.name}{requirement.specifier}": version
+        for requirement, version in versions.items()
+        if not version or not requirement.specifier.contains(version, prereleases=True)
+    }
+
+
+def check_environment(project: Path) -> None:
+    """Check that what is installed is what the project locks; a package that is not there was not needed.
+
+    Raises:
+        ReproductionError: A package is there in another version.
+    """
+    lock = project / "requirements" / "lock.txt"
+    wanted = differing_packages(lock.read_text("utf-8"), installed_versions()) if lock.is_file() else {}
+    other = [f"{package} is {version}" for package, version in wanted.items() if version]
+    if other:
+        raise ReproductionError(
+            "the installed packages are not the locked ones",
+            expected="those of requirements/lock.txt",
+            received=examples(other),
+            remedy="make setup, or lock anew: make lock",
+        )
 
 
 def _make(folder: Path, tree: Path) -> None:
