@@ -11,6 +11,6 @@ _PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # of d
 
 def call(folder: Path, *command: str) -> str:
     """Run a command that must succeed; return what it prints."""
-    environment = os.environ | {"PATH": _PATH}
+    environment = os.environ | {"PATH": _PATH, "DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, env=environment)
     return done.stdout.strip()
