@@ -13,6 +13,7 @@ from gender_pipeline.errors import GenderPipelineError, ReproductionError
 from gender_pipeline.reproduction.capture import Capture, RunInputs, capture_run, share_capture
 from gender_pipeline.reproduction.environment import check_environment
 from gender_pipeline.schema import plain
+from gender_pipeline.sources import SourcesSettings, data_set_path
 
 # What a run from raw archives reads beside them. Caches and checkpoints change how long it takes, not what comes out.
 _FREE: Final = frozenset(
@@ -78,7 +79,7 @@ class CaptureHooks:
         split = _path(catalog, "previous_split")
         drawn = catalog.load("params:sample.n_subjects") > 0
         return RunInputs(
-            raw=None if drawn else raw,
+            raw={} if drawn else _raw_paths(raw, catalog.load("params:sources")),
             previous_split=split if split.exists() else None,
             parameters=plain(catalog.load("parameters")),
             config_globals=self._globals,
@@ -92,6 +93,14 @@ def _check_story(chapters: set[str]) -> None:
             expected="a run of all chapters: kedro run",
             received=f"one that starts from {', '.join(sorted(chapters))}",
         )
+
+
+def _raw_paths(root: Path, sources: Any) -> dict[str, Path]:
+    """Return where each data set lies, by the path below the raw root; one inside of another goes with that."""
+    data_sets = SourcesSettings.model_validate(plain(sources)).data_sets.values()
+    paths = {data_set_path(root, data_set) for data_set in data_sets}
+    outer = [path for path in sorted(paths) if not paths & set(path.parents)]
+    return {path.relative_to(root).as_posix(): path for path in outer}
 
 
 def _path(catalog: CatalogProtocol[Any, Any], name: str) -> Path:

@@ -3,14 +3,16 @@
 With git and DVC alone such a commit can be run again: check it out, `dvc checkout`, `kedro run --env reproduction`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import yaml
 
 from gender_pipeline.errors import ReproductionError
+from gender_pipeline.files import text_digest
 from gender_pipeline.reproduction.data import default_remote, keep_data, pointer_digest, push_data
 from gender_pipeline.reproduction.git import REFS, commit_tree, is_repository, push_ref
 
@@ -25,13 +27,13 @@ class RunInputs:
     """Where a run takes what is not in its tree.
 
     Attributes:
-        raw: Folder of the raw archives, or None where the run draws them.
+        raw: Folders and archives of the data sets, by their path below the raw root; empty where the run draws them.
         previous_split: The split table that pins subjects, or None where there is none.
         parameters: All resolved parameters, as plain values.
         config_globals: Resolved globals of the configuration.
     """
 
-    raw: Path | None
+    raw: Mapping[str, Path]
     previous_split: Path | None
     parameters: Mapping[str, Any]
     config_globals: Mapping[str, Any]
@@ -44,7 +46,7 @@ class Capture:
     Attributes:
         commit: 40 hex digits.
         ref: Its ref.
-        raw_digest: md5 over the raw files and their names, or `drawn`.
+        raw_digest: Digest of the raw data, see `raw_digest`.
         pointers: Pointers to data by path in the tree.
     """
 
@@ -70,15 +72,28 @@ def capture_run(project: Path, run_id: str, inputs: RunInputs, *, title: str) ->
         raise ReproductionError(
             "the project is no git repository with a commit", remedy="git init, git add --all, git commit"
         )
-    kept = {RAW: inputs.raw, f"{DATA_ROOT}/splitting/split_manifest.parquet": inputs.previous_split}
+    kept = {PurePosixPath(RAW, name).as_posix(): path for name, path in inputs.raw.items()}
+    if inputs.previous_split is not None:
+        kept[f"{DATA_ROOT}/splitting/split_manifest.parquet"] = inputs.previous_split
     inputs, weights = _with_weights_inside(project, inputs)
-    wanted = {path: source for path, source in (kept | weights).items() if source is not None}
-    pointers = keep_data(project, capture_folder(project), wanted) if wanted else {}
+    pointers = keep_data(project, capture_folder(project), kept | weights) if kept | weights else {}
     files = {f"{path}.dvc": pointer for path, pointer in pointers.items()} | _configuration(inputs)
     ref = f"{REFS}/{run_id}"
     message = f"Run {run_id}: {title}\n\nTree, data and parameters of a run; `gender-pipeline reproduce {run_id}`."
     commit = commit_tree(project, files, ref=ref, message=message)
-    return Capture(commit, ref, pointer_digest(pointers[RAW]) if RAW in pointers else _DRAWN, pointers)
+    return Capture(commit, ref, raw_digest(pointers), pointers)
+
+
+def raw_pointers(pointers: Mapping[str, str]) -> dict[str, str]:
+    """Return the pointers to raw data, by the path below the raw root."""
+    raw = {PurePosixPath(path): text for path, text in pointers.items()}
+    return {path.relative_to(RAW).as_posix(): text for path, text in raw.items() if path.is_relative_to(RAW)}
+
+
+def raw_digest(pointers: Mapping[str, str]) -> str:
+    """Return the sha256 over path and md5 of all raw data that pointers name; `drawn` where they name none."""
+    raw = {path: pointer_digest(text) for path, text in raw_pointers(pointers).items()}
+    return text_digest(json.dumps(raw, sort_keys=True)) if raw else _DRAWN
 
 
 def share_capture(project: Path, capture: Capture) -> bool:

@@ -105,11 +105,11 @@ def pointer_digest(pointer: str) -> str:
 def pointer_files(project: Path, pointer: str) -> dict[str, str]:
     """Return md5 by relative path of what a pointer stands for; empty where the cache does not list it.
 
-    A file alone has the empty path.
+    A file alone has the path `.`.
     """
     md5 = pointer_digest(pointer)
     if not md5.endswith(".dir"):
-        return {"": md5}
+        return {".": md5}
     from dvc.repo import Repo
 
     with Repo(str(project)) as repo:

@@ -1,10 +1,11 @@
 """A recorded run again: its commit in a worktree, its packages, its data, its parameters, and a verdict."""
 
+import hashlib
 import math
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import pandas as pd
@@ -12,8 +13,8 @@ import yaml
 
 from gender_pipeline.errors import ReproductionError, examples
 from gender_pipeline.reproduction import mlflow_runs
-from gender_pipeline.reproduction.capture import DATA_ROOT, ENVIRONMENT, RAW
-from gender_pipeline.reproduction.data import bring_data, pointer_digest, pointer_files, use_cache_of
+from gender_pipeline.reproduction.capture import DATA_ROOT, ENVIRONMENT, raw_digest, raw_pointers
+from gender_pipeline.reproduction.data import bring_data, pointer_files, use_cache_of
 from gender_pipeline.reproduction.environment import environment_variables, python_for
 from gender_pipeline.reproduction.git import changed_since, fetch_commit, git, remove_worktree, worktree
 from gender_pipeline.reproduction.verdict import RunRecord, passed, same_processor, verdict_table
@@ -68,9 +69,8 @@ def reproduce(
         python = python_for(tree, environments)
         say(f"environment  {python}")
         new_id = _run(project, tree, python, recorded)
-    raw = pointer_digest(pointers[RAW]) if RAW in pointers else "drawn"
     new = mlflow_runs.read_run(new_id)
-    new = RunRecord(new.run_id, {**new.tags, "raw.digest": raw}, new.metrics, new.seconds)
+    new = RunRecord(new.run_id, {**new.tags, "raw.digest": raw_digest(pointers)}, new.metrics, new.seconds)
     table = verdict_table(recorded, new, tolerance)
     done = passed(table)
     _note(recorded, new, table)
@@ -147,12 +147,13 @@ def _code_since(project: Path, commit: str) -> str:
 
 def _raw_since(project: Path, recorded: RunRecord, pointers: Mapping[str, str]) -> str:
     """Say which raw files are other ones now than they were in the recorded run."""
-    raw = Path(recorded.tags.get("raw.folder", ""))
-    if RAW not in pointers:
+    root, raw = recorded.tags.get("raw.folder", ""), raw_pointers(pointers)
+    if not raw:
         return "raw data     drawn by the run"
-    if not recorded.tags.get("raw.folder") or not (project / raw).is_dir():
-        return f"raw data     not at {raw} on this machine"
-    then, now = pointer_files(project, pointers[RAW]), _md5_of(project / raw)
+    if not root or not (project / root).is_dir():
+        return f"raw data     not at {root} on this machine"
+    then = {name: md5 for path, text in raw.items() for name, md5 in _below(path, pointer_files(project, text))}
+    now = {name: md5 for path in raw for name, md5 in _below(path, _md5_of(project / root / path))}
     changed = sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     return f"raw data     {_changes(changed)}"
 
@@ -161,15 +162,18 @@ def _changes(names: list[str]) -> str:
     return f"{len(names)} files changed since: {examples(names)}" if names else "unchanged since"
 
 
-def _md5_of(folder: Path) -> dict[str, str]:
-    import hashlib
+def _below(path: str, files: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(PurePosixPath(path, name).as_posix(), md5) for name, md5 in files.items()]
 
+
+def _md5_of(path: Path) -> dict[str, str]:
+    """Return md5 by relative path of the files of a folder; of a file under `.`."""
     digests = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            digests[path.relative_to(folder).as_posix()] = md5.hexdigest()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path] if path.is_file() else []:
+        if file.is_file():
+            with file.open("rb") as stream:
+                md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+            digests[file.relative_to(path).as_posix()] = md5.hexdigest()
     return digests
 
 

@@ -17,7 +17,15 @@ from gender_pipeline.sources import age_gender, celeba, folder, muct, peta, rap,
 from gender_pipeline.sources.archives import ArchiveLimits, find_archive, reraise
 from gender_pipeline.sources.settings import SourceSettings, SourcesSettings
 
-__all__ = ["SOURCES", "ArchiveLimits", "SourceSettings", "SourcesSettings", "read_photos", "source_digest"]
+__all__ = [
+    "SOURCES",
+    "ArchiveLimits",
+    "SourceSettings",
+    "SourcesSettings",
+    "data_set_path",
+    "read_photos",
+    "source_digest",
+]
 
 SOURCES: Final[dict[str, Callable[[Path, SourceSettings], Iterator[Photo]]]] = {
     "muct": muct.read,
@@ -56,16 +64,25 @@ def read_photos(root: Path, settings: SourceSettings) -> Iterator[Photo]:
     return _unique(SOURCES[settings.reader](root, settings), root / settings.folder)
 
 
+def data_set_path(root: Path, settings: SourceSettings) -> Path:
+    """Return the folder or the archive that holds a data set.
+
+    Raises:
+        SourceError: The root or the data set does not exist.
+    """
+    _check_root(root)
+    path = root / settings.folder
+    return path if path.is_dir() else find_archive(root, settings.folder)
+
+
 def source_digest(root: Path, settings: SourceSettings) -> str:
     """Return the sha256 over the readers' version, the settings, and name and content of every file that is not hidden.
 
     Raises:
         SourceError: The root or the data set's folder does not exist, or a file cannot be read.
     """
-    _check_root(root)
     digest = sha256(f"{READERS_VERSION} {settings.model_dump_json()}".encode())
-    path = root / settings.folder
-    top = path if path.is_dir() else find_archive(root, settings.folder)
+    top = data_set_path(root, settings)
     try:
         for file in _files(top):
             name = os.fsencode(file.relative_to(top.parent).as_posix())

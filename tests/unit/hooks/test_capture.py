@@ -23,8 +23,9 @@ NO_MODEL = Pipeline([Node(step, "raw_archives", "manifest", name="list")])
 @pytest.fixture
 def project(tmp_path):
     folder = tmp_path / "project"
-    (folder / "data" / "raw").mkdir(parents=True)
-    (folder / "data" / "raw" / "a.zip").write_text("photos")
+    for data_set in ("faces", "faces/inner", "not_asked_for"):
+        (folder / "data" / "raw" / data_set).mkdir(parents=True)
+        (folder / "data" / "raw" / data_set / "a.zip").write_text("photos")
     (folder / ".gitignore").write_text("data/**\n")
     call(folder, "git", "init", "--quiet")
     call(folder, "dvc", "init", "--quiet")
@@ -41,7 +42,13 @@ def tags(project, tmp_path):
 
     def call_hooks(pipeline: Pipeline, n_subjects: int = 0) -> dict[str, str]:
         parameters = {"recipe": "quickstart", "sample": {"n_subjects": n_subjects}}
-        values = {"parameters": parameters, "params:recipe": "quickstart", "params:sample.n_subjects": n_subjects}
+        sources = {"data_sets": {name: {"reader": "folder", "folder": name} for name in ("faces", "faces/inner")}}
+        values = {
+            "params:sources": sources,
+            "parameters": parameters,
+            "params:recipe": "quickstart",
+            "params:sample.n_subjects": n_subjects,
+        }
         files = {
             "raw_archives": FolderDataset(filepath=str(project / "data" / "raw")),
             "previous_split": FileDataset(filepath=str(project / "data" / "split.parquet"), optional=True),
@@ -63,14 +70,15 @@ def test_a_run_of_the_story_is_reproducible_from_the_commit_it_names(project, ta
     found = tags(STORY)
     assert (found["reproducible"], found["run.shared"]) == ("true", "false")
     assert git(project, "rev-parse", found["run.ref"]) == found["run.commit"]
-    assert found["raw.digest"].endswith(".dir")
-    assert "data/reproduction/raw.dvc" in git(project, "ls-tree", "-r", "--name-only", found["run.commit"])
+    assert len(found["raw.digest"]) == 64
+    names = git(project, "ls-tree", "-r", "--name-only", found["run.commit"], "data").splitlines()
+    assert names == ["data/reproduction/raw/faces.dvc"]
 
 
 def test_a_run_that_draws_its_raw_data_keeps_none(project, tags) -> None:
     found = tags(STORY, n_subjects=9)
     assert found["raw.digest"] == "drawn"
-    assert "raw.dvc" not in git(project, "ls-tree", "-r", "--name-only", found["run.commit"])
+    assert git(project, "ls-tree", "-r", "--name-only", found["run.commit"], "data") == ""
 
 
 def test_a_run_from_a_chapters_output_says_why_it_is_not_reproducible(tags) -> None:
