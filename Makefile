@@ -49,6 +49,8 @@ lock: setup  ## resolve the requirements anew (maintainers)
 	  --python-version 3.11 requirements/uv.in -o requirements/uv.txt
 	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	  --python-version 3.11 pyproject.toml --extra dev -o requirements/lock.txt
+	uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	  --python-version 3.11 requirements/airflow.in -o requirements/airflow.txt
 
 clean:  ## remove what runs and tests made; .venv and raw data stay
 	rm -rf data/images data/manifest data/validation data/splitting data/training data/evaluation data/registration data/cache \

@@ -3,7 +3,7 @@
 import click
 
 from gender_pipeline import __version__
-from gender_pipeline.commands import data, registry, reproduce, weights
+from gender_pipeline.commands import data, registry, reproduce, schedule, weights
 from gender_pipeline.errors import GenderPipelineError
 
 
@@ -29,7 +29,12 @@ COMMANDS = (
     weights.convert_weights,
     weights.predict,
     registry.models,
+    registry.promote,
+    registry.rollback,
+    registry.moves,
+    registry.delete_version,
     reproduce.reproduce,
+    schedule.schedule,
 )
 for command in COMMANDS:
     main.add_command(command)

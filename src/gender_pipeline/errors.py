@@ -56,8 +56,24 @@ class RegistrationError(GenderPipelineError):
     """A model cannot be registered, moved or found."""
 
 
+class TrackingError(GenderPipelineError):
+    """The MLflow server cannot be reached."""
+
+
 class ReproductionError(GenderPipelineError):
     """A run cannot be captured or run again."""
+
+
+class ScheduleError(GenderPipelineError):
+    """A scheduled run cannot be written, installed or removed."""
+
+
+class RunError(GenderPipelineError):
+    """A run cannot begin where another one is going on."""
+
+
+class NothingToDoError(GenderPipelineError):
+    """No failure: a run would repeat the last one. `kedro run` says so and ends with 0."""
 
 
 class ExportError(GenderPipelineError):
