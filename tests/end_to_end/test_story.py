@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from repositories import IDENTITY
+
 
 def query(project: Path, sql: str) -> list[tuple]:
     with closing(sqlite3.connect(project / "mlruns" / "mlflow.db")) as database:
@@ -21,14 +23,18 @@ def aliases(project: Path) -> dict[str, str]:
 
 
 def tags_of_last_run(project: Path) -> dict[str, str]:
-    sql = "select key, value from tags where run_uuid = (select run_uuid from runs order by start_time desc limit 1)"
-    return dict(query(project, sql))
+    # Moves of aliases are runs too, in another experiment.
+    last = "select run_uuid from runs where experiment_id = 1 order by start_time desc limit 1"
+    return dict(query(project, f"select key, value from tags where run_uuid = ({last})"))  # noqa: S608 own words
 
 
 @pytest.fixture(scope="module")
 def story(copy_project, run) -> tuple[Path, str]:
-    """Run the smoke environment once, in a folder without git; give the project and what was printed."""
+    """Run the smoke environment once, in a git repository with a commit; give the project and what was printed."""
     folder = copy_project("story")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", *IDENTITY, "commit", "--quiet", "--message", "start")
     return folder, run(folder, "kedro", "run", "--env", "smoke").stdout
 
 
@@ -36,6 +42,18 @@ def test_the_first_run_puts_a_model_into_production(story) -> None:
     project, _ = story
     assert aliases(project) == {"production": "1", "staging": "1"}
     assert query(project, "select name from registered_models") == [("gender-classifier",)]
+    tags = dict(query(project, "select key, value from model_version_tags"))
+    assert (tags["gate"], tags["reproducible"], len(tags["run.commit"])) == ("passed", "true", 40)
+
+
+def test_every_move_of_an_alias_is_in_the_log(story, run) -> None:
+    project, _ = story
+    header, *moves = run(project, "gender-pipeline", "moves").stdout.splitlines()
+    assert header.split() == ["when", "alias", "version", "from", "by", "why", "state"]
+    assert [move.split()[1:4] for move in moves] == [["staging", "1", "none"], ["production", "1", "none"]]
+    assert all("passed the gate in run" in move and move.endswith("done") for move in moves)
+    done = run(project, "gender-pipeline", "rollback", ok=False)
+    assert (done.returncode, "has no version to go back to" in done.stderr) == (1, True)
 
 
 def test_the_summary_says_what_went_in_what_came_out_and_where_to_look(story) -> None:
@@ -44,7 +62,7 @@ def test_the_summary_says_what_went_in_what_came_out_and_where_to_look(story) ->
         assert part in summary
     assert "no subject in two splits" in summary
     assert "gender-classifier version 1, alias production, staging" in summary
-    assert "Not reproducible: the commit is unknown" in summary
+    assert "Not promoted" not in summary
     assert (project / "data/smoke/evaluation/report.html").is_file()
     assert (project / "data/smoke/validation/great_expectations/data_docs/index.html").is_file()
 
@@ -57,7 +75,8 @@ def test_metrics_are_named_by_split_and_source(story) -> None:
 
 def test_a_run_carries_where_it_comes_from(story) -> None:
     tags = tags_of_last_run(story[0])
-    assert tags["git.commit"] == "unknown"
+    assert len(tags["git.commit"]) == 40
+    assert (tags["reproducible"], len(tags["run.commit"])) == ("true", 40)
     for name in ("lock.digest", "data.digest", "weights.digest"):
         assert len(tags[name]) == 64
     assert tags["version.tensorflow"].startswith("2.")
@@ -68,7 +87,7 @@ def test_a_run_carries_where_it_comes_from(story) -> None:
 
 def test_artifacts_lie_inside_the_project(story) -> None:
     project, _ = story
-    (uri,) = query(project, "select artifact_uri from runs limit 1")[0]
+    (uri,) = query(project, "select artifact_uri from runs where experiment_id = 1")[0]
     folder = Path(uri.removeprefix("file://"))
     assert folder.is_relative_to(project / "mlruns" / "artifacts")
     for name in ("parameters.yml", "evaluation/report.html", "splitting/split_audit.csv", "validation/quarantine.csv"):
@@ -111,7 +130,8 @@ def test_a_broken_threshold_stops_the_run_after_the_report_and_leaves_production
     assert done.stderr.strip().splitlines()[-1].startswith("Error: ")
     assert report.stat().st_mtime_ns > before
     assert aliases(project) == held
-    assert query(project, "select status from runs order by start_time desc limit 1") == [("FAILED",)]
+    statuses = query(project, "select status from runs where experiment_id = 1 order by start_time")
+    assert statuses[-1] == ("FAILED",)
     assert "DataValidationError" in tags_of_last_run(project)["failure"]
 
 

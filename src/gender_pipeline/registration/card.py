@@ -20,10 +20,18 @@ would likely have given. It says nothing of a person's identity, and must not be
 
 ## Gate
 
+{comparison}
+
 | check | expected | received | passed |
 |---|---|---|---|
 {checks}
 """
+
+_COMPARED = (
+    "Compared with production version {} on the same test photos: the bounds of the difference in accuracy come from "
+    "drawing subjects with replacement; McNemar's p-value takes photos for independent."
+)
+_ALONE = "There was no production model to compare with."
 
 
 def write_model_card(facts: Mapping[str, str], metrics: Mapping[str, float], verdict: Verdict, data_note: str) -> str:
@@ -40,6 +48,7 @@ def write_model_card(facts: Mapping[str, str], metrics: Mapping[str, float], ver
         data_note=data_note,
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
         metrics="\n".join(_metric_rows(metrics)),
+        comparison=_COMPARED.format(verdict["champion"]) if verdict["champion"] else _ALONE,
         checks="\n".join(
             f"| {check['name']} | {check['expected']} | {check['received']} | {'yes' if check['passed'] else 'no'} |"
             for check in verdict["checks"]

@@ -1,5 +1,7 @@
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -42,3 +44,26 @@ def photo_bytes() -> bytes:
     file = BytesIO()
     Image.effect_noise((40, 50), 80).convert("RGB").save(file, "JPEG")
     return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory) -> Path:
+    """Make an MLflow database with its tables, which takes seconds."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def server(tmp_path, empty_database) -> Iterator[Path]:
+    """Point MLflow at an empty database of its own; give the folder it is in."""
+    import mlflow
+
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = mlflow.create_experiment("test", artifact_location=(tmp_path / "artifacts").as_uri())
+    mlflow.set_experiment(experiment_id=experiment)
+    yield tmp_path
+    mlflow.set_tracking_uri(None)
