@@ -1,8 +1,12 @@
 """Fixtures all tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# Tests have servers of their own: never the one of whoever runs them.
+os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"

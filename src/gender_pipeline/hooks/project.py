@@ -1,8 +1,10 @@
 """What configuration needs of the project: places inside it, and the recipe that was asked for."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlparse
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -43,6 +45,19 @@ def select_recipes(recipes: Mapping[str, Any], names: str | Sequence[str]) -> li
         other = {"name": f"{name}_{backbone}", "backbone": backbone} if backbone else {}
         selected.append({**select_recipe(recipes, name), **other})
     return selected
+
+
+def environment(name: str, default: str) -> str:
+    """Return a variable of the process environment, for `${environment:NAME,default}`; an empty one is none.
+
+    Kedro allows OmegaConf's own `oc.env` in credentials only.
+    """
+    return os.environ.get(name) or default
+
+
+def unless_server(tracking_uri: str, location: str) -> str | None:
+    """Return where artifacts go, for `${unless_server:...}`; None leaves the choice to the server that there is."""
+    return None if urlparse(tracking_uri).scheme in ("http", "https") else location
 
 
 class ProjectHooks:
