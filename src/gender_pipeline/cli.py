@@ -11,7 +11,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gender_pipeline.errors import GenderPipelineError
+from gender_pipeline.errors import GenderPipelineError, NothingToDoError
 
 # What a user can mend, the most telling first.
 _MENDABLE = (GenderPipelineError, ParameterValidationError, OmegaConfBaseException, YAMLError)
@@ -27,6 +27,11 @@ def _in_one_line(callback: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return callback(*args, **kwargs)
+        except NothingToDoError as found:
+            click.echo(found)
+            return None
+        except KeyboardInterrupt as stop:
+            raise click.ClickException(str(stop) or "stopped") from stop
         except Exception as error:
             for kind in _MENDABLE:
                 for cause in _causes(error):

@@ -64,6 +64,10 @@ class ReproductionError(GenderPipelineError):
     """A run cannot be captured or run again."""
 
 
+class UpkeepError(GenderPipelineError):
+    """Something cannot be removed, or nobody can say whether it may be."""
+
+
 class ScheduleError(GenderPipelineError):
     """A scheduled run cannot be written, installed or removed."""
 

@@ -112,7 +112,7 @@ def test_the_same_again_reads_nothing_anew_and_adds_no_version(story, run) -> No
     project, _ = story
     shards = {path: path.stat().st_mtime_ns for path in (project / "data/smoke/images").rglob("*.parquet")}
     before = json.loads((project / "data/smoke/training/model/model.json").read_text())
-    run(project, "kedro", "run", "--env", "smoke")
+    run(project, "kedro", "run", "--env", "smoke", "--params", "force=true")
     assert {path: path.stat().st_mtime_ns for path in (project / "data/smoke/images").rglob("*.parquet")} == shards
     after = json.loads((project / "data/smoke/training/model/model.json").read_text())
     assert after["weights_digest"] == before["weights_digest"]

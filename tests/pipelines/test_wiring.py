@@ -83,19 +83,35 @@ def test_a_recipe_is_selected_then_changed_and_never_the_other_way_round() -> No
         ProjectHooks().after_catalog_created(mixed)
 
 
-def test_mlflow_has_an_absolute_database_inside_the_project(tmp_path) -> None:
+def mlflow_settings(project: Path) -> tuple[str, str | None]:
     class Context:
-        project_path = tmp_path
+        project_path = project
 
     ProjectHooks().after_context_created(Context())
     loader = configuration()
     loader.config_patterns["mlflow"] = ["mlflow*"]
     config = loader["mlflow"]
-    assert config["server"]["mlflow_tracking_uri"] == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
-    assert (
-        config["tracking"]["experiment"]["create_experiment_kwargs"]["artifact_location"]
-        == f"{tmp_path}/mlruns/artifacts"
-    )
+    kwargs = config["tracking"]["experiment"]["create_experiment_kwargs"]
+    return config["server"]["mlflow_tracking_uri"], kwargs["artifact_location"]
+
+
+@pytest.mark.parametrize("variable", [None, ""])
+def test_mlflow_has_an_absolute_database_inside_the_project(tmp_path, monkeypatch, variable) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", variable)
+    assert mlflow_settings(tmp_path) == (f"sqlite:///{tmp_path}/mlruns/mlflow.db", f"{tmp_path}/mlruns/artifacts")
+
+
+@pytest.mark.parametrize(
+    ("uri", "artifacts"),
+    [("http://mlflow.example.org:5000", None), ("https://team:x@host/mlflow", None), ("sqlite:////other.db", "own")],
+)
+def test_the_environment_names_a_server_which_chooses_the_place_of_artifacts(
+    tmp_path, monkeypatch, uri, artifacts
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert mlflow_settings(tmp_path) == (uri, artifacts and f"{tmp_path}/mlruns/artifacts")
 
 
 # DVC sees chapters. The cache, a chapter's own earlier output, and Data Docs (they carry times) are not in its graph.

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gender_pipeline.__main__ import main
-from gender_pipeline.errors import SourceError
+from gender_pipeline.errors import NothingToDoError, SourceError
 
 PROJECT = Path(__file__).parents[2]
 
@@ -72,6 +72,27 @@ def test_kedro_run_shows_our_errors_in_one_line_whatever_wrapped_them() -> None:
 
     with pytest.raises(click.ClickException, match="no archive; expected one; received none; get it"):
         _in_one_line(fail)()
+
+
+def test_kedro_run_with_nothing_to_do_says_so_and_succeeds(capsys) -> None:
+    from gender_pipeline.cli import _in_one_line
+
+    def fail() -> None:
+        raise NothingToDoError("nothing to do: all as before")
+
+    assert _in_one_line(fail)() is None
+    assert capsys.readouterr().out == "nothing to do: all as before\n"
+
+
+@pytest.mark.parametrize(("interrupt", "message"), [(("stopped by SIGTERM",), "stopped by SIGTERM"), ((), "stopped")])
+def test_kedro_run_that_is_stopped_is_one_line(interrupt, message) -> None:
+    from gender_pipeline.cli import _in_one_line
+
+    def stop() -> None:
+        raise KeyboardInterrupt(*interrupt)
+
+    with pytest.raises(click.ClickException, match=f"^{message}$"):
+        _in_one_line(stop)()
 
 
 def test_kedro_run_leaves_other_errors_as_they_are() -> None:

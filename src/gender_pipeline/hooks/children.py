@@ -1,45 +1,87 @@
 """Runs below a run: the rows of a table of trials, folds or recipes as nested MLflow runs, which the UI compares."""
 
 import math
-from collections.abc import Hashable, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pandas as pd
 
 from gender_pipeline.recipes import Recipe
+from gender_pipeline.schema import Settings
 
 _PARAM: Final = "params."
 _STEP: Final = "epoch"
+_PROBLEM: Final = "problem"
+
+
+class ChildTable(Settings):
+    """How the rows of a table become runs; `metadata.mlflow_children` of its entry in the catalog.
+
+    Attributes:
+        name: The column that names a row's run; rows of one name are one run.
+        chapter: What a metric's name begins with, as it does in a run of its own: `training` makes `training/val_loss`
+            of the column `val_loss`.
+        metrics: Full names of metrics for which that does not hold, by column.
+    """
+
+    name: str
+    chapter: str
+    metrics: Mapping[str, str] = {}
+
+    def metric_name(self, column: str) -> str:
+        """Return the name of a column's metric, with `_` for what MLflow allows in no name."""
+        return re.sub("[^A-Za-z0-9_. /-]", "_", self.metrics.get(column, f"{self.chapter}/{column}"))
 
 
 class ChildRuns:
-    """The children of the active run; a name that comes again is the same child, whatever table it is in."""
+    """The children of the active run; a name that comes again is the same child, whatever table it is in.
 
-    def __init__(self) -> None:
+    Args:
+        parent: Name of the active run.
+    """
+
+    def __init__(self, parent: str = "") -> None:
+        self._parent = parent
         self._run_ids: dict[str, str] = {}
+        self._logged: set[tuple[str, str]] = set()
 
-    def log(self, table: pd.DataFrame, name_column: str) -> None:
-        """Log a table under the active run, and say in that run's description how many children it has.
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._run_ids)
+
+    def log(self, table: pd.DataFrame, kind: ChildTable) -> None:
+        """Log a table under the active run; rows that are logged already, from a shorter table, are left alone.
 
         Columns `params.<name>` are params; a setting of a recipe is called `recipe.<name>`, as in every other run.
-        The other numbers are metrics, at the step that a column `epoch` gives where there is one. A text in a column
-        `problem` marks the child as failed and becomes its tag `failure`. Undefined numbers are left out.
+        The other numbers are metrics, at the step that a column `epoch` gives where there is one, and truth values are
+        tags. A text in a column `problem` marks the child as failed and becomes its tag `failure`. Undefined numbers
+        are left out.
         """
-        for name, rows in table.groupby(name_column, sort=False, observed=True):
-            self._log_child(str(name), rows.drop(columns=name_column).to_dict("records"))
-        self._describe(name_column)
+        for name, rows in table.groupby(kind.name, sort=False, observed=True):
+            records = [
+                {str(key): value for key, value in row.items()}
+                for row in rows.drop(columns=kind.name).to_dict("records")
+            ]
+            fresh = [row for row in records if (str(name), repr(row)) not in self._logged]
+            if fresh:
+                self._log_child(str(name), fresh, kind)
+            self._logged |= {(str(name), repr(row)) for row in fresh}
 
-    def _log_child(self, name: str, rows: list[dict[Hashable, Any]]) -> None:
+    def _log_child(self, name: str, rows: list[dict[str, Any]], kind: ChildTable) -> None:
         import mlflow
 
-        problem = ""
+        about = f"{name}, one of the rows of {self._parent}."
+        problem = str(rows[-1].get(_PROBLEM) or "")
         # Not a monitor of processor and memory for each child: they have all ended before they are logged.
-        with mlflow.start_run(self._run_ids.get(name), run_name=name, nested=True, log_system_metrics=False) as run:
+        with mlflow.start_run(
+            self._run_ids.get(name), run_name=name, nested=True, log_system_metrics=False, description=about
+        ) as run:
             for row in rows:
-                values = {str(key): value for key, value in row.items()}
-                step, problem = int(values.pop(_STEP, 0)), values.pop("problem", "")
-                mlflow.log_params(_params(values))
-                mlflow.log_metrics(_metrics(values), step=step)
+                mlflow.log_params(_params(row))
+                mlflow.log_metrics(_metrics(row, kind), step=int(row.get(_STEP, 0)))
+                mlflow.set_tags({key: str(value).lower() for key, value in row.items() if pd.api.types.is_bool(value)})
             if problem:
                 mlflow.set_tag("failure", problem[:5000])
         self._run_ids[name] = run.info.run_id
@@ -47,15 +89,14 @@ class ChildRuns:
             # Only now: `with` ends a run as FINISHED, and to end it by hand would let `with` end the parent.
             mlflow.MlflowClient().set_terminated(run.info.run_id, "FAILED")
 
-    def _describe(self, name_column: str) -> None:
-        import mlflow
 
-        active = mlflow.active_run()
-        if active is None:
-            return
-        mark = " Its child runs: "
-        note = mlflow.get_run(active.info.run_id).data.tags.get("mlflow.note.content", "").partition(mark)[0]
-        mlflow.set_tag("mlflow.note.content", f"{note}{mark}{len(self._run_ids)}, one a {name_column}.")
+def finite(values: Mapping[str, Any]) -> dict[str, float]:
+    """Return those values that are defined numbers."""
+    kinds = pd.api.types
+    numbers: dict[str, Any] = {
+        name: value for name, value in values.items() if kinds.is_number(value) and not kinds.is_bool(value)
+    }
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
 
 
 def _params(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,10 +107,6 @@ def _params(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    numbers = {name: value for name, value in row.items() if not name.startswith(_PARAM) and _is_number(value)}
-    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}
-
-
-def _is_number(value: Any) -> bool:
-    return bool(pd.api.types.is_number(value))
+def _metrics(row: Mapping[str, Any], kind: ChildTable) -> dict[str, float]:
+    measured = {name: value for name, value in row.items() if not name.startswith(_PARAM) and name != _STEP}
+    return {kind.metric_name(name): value for name, value in finite(measured).items()}

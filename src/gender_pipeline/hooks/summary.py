@@ -51,7 +51,7 @@ class SummaryHooks:
         import mlflow
 
         if mlflow.active_run() is not None:
-            mlflow.log_metrics({f"seconds.{chapter}": value for chapter, value in self._seconds.items()})
+            mlflow.log_metrics({f"seconds/{chapter}": value for chapter, value in self._seconds.items()})
         if "registered_model" in pipeline.all_outputs():
             self._print(catalog)
         for name in _PAGES & pipeline.all_outputs():
@@ -72,7 +72,15 @@ class SummaryHooks:
         console.print("Seconds       " + ", ".join(f"{name} {value:.1f}" for name, value in self._seconds.items()))
         console.print(f"Report        {_path(catalog, 'evaluation_report')}")
         console.print(f"Data Docs     {_path(catalog, 'data_docs')}/data_docs/index.html")
-        console.print(f"MLflow UI     make ui   (in {self._root}), then http://127.0.0.1:5000")
+        console.print(f"MLflow UI     {_ui(self._root)}")
+
+
+def _ui(project: str) -> str:
+    import mlflow
+
+    server = mlflow.get_tracking_uri()
+    local = f"make ui   (in {project}), then http://127.0.0.1:5000"
+    return str(server) if server.startswith("http") else local
 
 
 def _photos(audit: Any) -> Table:

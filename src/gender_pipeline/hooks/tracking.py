@@ -3,21 +3,28 @@
 The runs that an experiment consists of (trials, folds, recipes) are the rows of a table, see `children`.
 """
 
-from collections.abc import Callable, Mapping
+import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
-from gender_pipeline.evaluation import flat_metrics
-from gender_pipeline.hooks.children import ChildRuns
-from gender_pipeline.hooks.provenance import provenance
-from gender_pipeline.registration.proposal import split_digest
-from gender_pipeline.schema import EXCLUDED
+from gender_pipeline.hooks.children import ChildRuns, ChildTable
+from gender_pipeline.hooks.contents import CONTENTS, STARTING_POINTS
+from gender_pipeline.hooks.description import Story, describe
+from gender_pipeline.hooks.provenance import parameters_digest, provenance
+from gender_pipeline.schema import plain
+
+# Makes the UI show training runs and charts first, not pages for chat programs.
+_EXPERIMENT_TAGS: Final = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "One run a `kedro run`; trials, folds and compared recipes are nested below theirs.",
+}
 
 
 class TrackingHooks:
@@ -27,6 +34,8 @@ class TrackingHooks:
         self._project = Path.cwd()
         self._catalog: CatalogProtocol[Any, Any] | None = None
         self._children = ChildRuns()
+        self._story: Story | None = None
+        self._seen: set[str] = set()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -39,42 +48,74 @@ class TrackingHooks:
         """Tag the run with commit, lock file, versions and hardware, and keep its resolved parameters."""
         import mlflow
 
-        self._catalog, self._children = catalog, ChildRuns()
+        self._catalog, self._story = catalog, None
+        self._seen.clear()
         if mlflow.active_run() is None:
             return
-        parameters, env = catalog.load("parameters"), run_params["env"] or "base"
-        chapters = ", ".join(run_params["pipeline_names"] or []) or "all chapters"
+        parameters, env = plain(catalog.load("parameters")), run_params["env"] or "base"
+        chapters = list(run_params["pipeline_names"] or [])
+        name = f"{parameters['recipe']} ({env})" + (f": {', '.join(chapters)}" if chapters else "")
+        self._children = ChildRuns(name)
+        mlflow.set_experiment_tags(_EXPERIMENT_TAGS)
         mlflow.set_tags(
             {
                 **provenance(self._project),
                 "env": env,
-                "mlflow.runName": f"{parameters['recipe']} ({env})",
-                "mlflow.note.content": f"Recipe {parameters['recipe']}, {chapters}. {parameters['data_note']}",
+                "pipelines": ",".join(chapters),
+                "parameters.digest": parameters_digest(parameters),
+                "command": shlex.join(["kedro", *sys.argv[1:]])[:5000],
+                "mlflow.source.name": "kedro run",  # MLflow's own is where this machine keeps the program
+                "mlflow.runName": name,
             }
         )
-        mlflow.log_dict(_plain(parameters), "parameters.yml")
-        mlflow.log_params(_flatten("recipe", _plain(parameters["training"])))
+        mlflow.log_dict(parameters, "parameters.yml")
+        mlflow.log_params(_flatten("recipe", parameters["training"]))
+        confidence = parameters["evaluation"]["confidence"]
+        self._story = Story(parameters["training"], parameters["data_note"], chapters, confidence)
+        self._describe()
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        """Log what a run starts from as if it had made it."""
+        if dataset_name in STARTING_POINTS and dataset_name not in self._seen:
+            self._log_content(dataset_name, data)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log metrics, curves, inputs, and what a data set's metadata asks for.
 
-        `mlflow` names the artifact folder it is logged to, `mlflow_children` the column that names the child runs.
+        `mlflow` names the artifact folder it is logged to, `mlflow_file` a file of a folder where that one is enough,
+        and `mlflow_children` how rows become child runs.
         """
         import mlflow
 
-        if mlflow.active_run() is None or self._catalog is None:
+        if self._story is None or self._catalog is None:
             return
-        if dataset_name in _SPECIAL:
-            _SPECIAL[dataset_name](data)
-        dataset = self._catalog.get(dataset_name)
+        self._log_content(dataset_name, data)
+        dataset: Any = self._catalog.get(dataset_name)
         metadata = getattr(dataset, "metadata", None) or {}
         if "mlflow_children" in metadata:
-            self._children.log(data, metadata["mlflow_children"])
-        place, path = metadata.get("mlflow"), getattr(dataset, "path", None)
-        if place is not None and path is not None:
+            self._children.log(data, ChildTable.model_validate(metadata["mlflow_children"]))
+            self._story.children = f"{self._children.count} child runs, one a row of `{dataset_name}`"
+        if place := metadata.get("mlflow"):
+            path = dataset.path / metadata.get("mlflow_file", "")
             log = mlflow.log_artifacts if path.is_dir() else mlflow.log_artifact
             log(str(path), place)
+            self._story.artifacts[dataset_name] = f"{place}/{path.name}"
+        if dataset_name == "registered_model":
+            self._story.answer = dataset.load()
+
+    # Before `MlflowRun` closes the run.
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self) -> None:
+        """Describe the run, now that it is known how it ended."""
+        self._describe()
+
+    @hook_impl
+    def on_node_error(self, error: Exception, node: Node) -> None:
+        """Remember what failed."""
+        if self._story is not None:
+            self._story.failure = f"in {node.name}: {type(error).__name__}: {error}"[:5000]
 
     # Before `MlflowRun` closes the run as FAILED.
     @hook_impl(tryfirst=True)
@@ -84,66 +125,22 @@ class TrackingHooks:
 
         if mlflow.active_run() is not None:
             mlflow.set_tag("failure", f"{type(error).__name__}: {error}"[:5000])
+            self._describe()
 
+    def _log_content(self, name: str, data: Any) -> None:
+        if name in CONTENTS and self._story is not None:
+            self._seen.add(name)
+            CONTENTS[name](data, self._story)
 
-def _log_metrics(metrics: dict[str, Any]) -> None:
-    import mlflow
+    def _describe(self) -> None:
+        import mlflow
 
-    mlflow.log_metrics(flat_metrics(metrics))
-
-
-def _log_history(history: pd.DataFrame) -> None:
-    import mlflow
-
-    for row in history.to_dict("records"):
-        step = int(row.pop("epoch"))
-        mlflow.log_metrics({f"training.{name}": float(value) for name, value in row.items()}, step=step)
-
-
-def _log_inputs(split_manifest: pd.DataFrame) -> None:
-    """Log one input a source and split, with the digest of its photos and labels."""
-    import mlflow
-    from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
-
-    mlflow.set_tag("data.digest", split_digest(split_manifest))
-    used = split_manifest[split_manifest["split"] != EXCLUDED]
-    for (source, split), rows in used.groupby(["source", "split"], observed=True):
-        tags = {"photos": str(len(rows)), "subjects": str(rows["group"].nunique())}
-        dataset = MetaDataset(  # type: ignore[abstract]  # its abstract property has a default
-            CodeDatasetSource(tags), name=f"{source}.{split}", digest=split_digest(rows)[:32]
-        )
-        mlflow.log_input(dataset, context=str(split), tags=tags)
-
-
-def _log_weights(model: Any) -> None:
-    import mlflow
-
-    mlflow.set_tag("weights.digest", model.weights_digest)
-
-
-def _log_choice(trials: pd.DataFrame) -> None:
-    import mlflow
-
-    mlflow.set_tag("search.chosen", trials.loc[trials["chosen"], "trial"].item())
-
-
-_SPECIAL: Final[Mapping[str, Callable[[Any], None]]] = {
-    "metrics": _log_metrics,
-    "history": _log_history,
-    "split_manifest": _log_inputs,
-    "model": _log_weights,
-    "trials": _log_choice,
-}
-
-
-def _plain(value: Any) -> Any:
-    """Turn typed settings into dicts."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return value
+        active = mlflow.active_run()
+        if active is None or self._story is None:
+            return
+        tags = mlflow.get_run(active.info.run_id).data.tags
+        page = f"#/experiments/{active.info.experiment_id}/runs/{active.info.run_id}"
+        mlflow.set_tag("mlflow.note.content", describe(self._story, page, tags))
 
 
 def _flatten(prefix: str, value: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from gender_pipeline.hooks.children import ChildRuns
+from gender_pipeline.hooks.children import ChildRuns, ChildTable, finite
 
 NAN = float("nan")
 TRIALS = pd.DataFrame(
@@ -16,7 +16,9 @@ TRIALS = pd.DataFrame(
         "problem": ["", "the loss is not finite"],
     }
 )
-CURVES = pd.DataFrame({"trial": ["trial_00"] * 2, "epoch": [1, 2], "training.val_loss": [0.9, 0.5]})
+CURVES = pd.DataFrame({"trial": ["trial_00"] * 2, "epoch": [1, 2], "val_loss": [0.9, 0.5]})
+TRIAL = ChildTable(name="trial", chapter="training", metrics={"val_loss": "training/kept_val_loss"})
+CURVE = ChildTable(name="trial", chapter="training")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,6 @@ def client(tmp_path_factory):
 @pytest.fixture
 def parent(client):  # noqa: ARG001 the database must be there first
     with mlflow.start_run(log_system_metrics=False) as run:
-        mlflow.set_tag("mlflow.note.content", "Recipe tiny, search.")
         yield run.info.run_id
 
 
@@ -43,46 +44,68 @@ def children_of(client, parent: str) -> dict:
 
 
 def test_every_row_is_a_child_with_its_params_and_metrics(client, parent) -> None:
-    ChildRuns().log(TRIALS, "trial")
+    ChildRuns().log(TRIALS, TRIAL)
     children = children_of(client, parent)
     assert set(children) == {"trial_00", "trial_01"}
-    assert children["trial_00"].data.metrics == {"val_loss": 0.5, "epochs": 3, "chosen": 1}
+    assert children["trial_00"].data.metrics == {"training/kept_val_loss": 0.5, "training/epochs": 3}
+    assert [children[name].data.tags["chosen"] for name in sorted(children)] == ["true", "false"]
     assert children["trial_00"].info.status == "FINISHED"
 
 
 def test_settings_of_a_recipe_are_called_as_in_every_other_run(client, parent) -> None:
-    ChildRuns().log(TRIALS, "trial")
+    ChildRuns().log(TRIALS, TRIAL)
     params = children_of(client, parent)["trial_00"].data.params
     assert params == {"recipe.optimizer.learning_rate": "0.01", "test_fold": "0"}
 
 
 def test_a_row_with_a_problem_is_a_failed_child_that_says_why(client, parent) -> None:
-    ChildRuns().log(TRIALS, "trial")
+    ChildRuns().log(TRIALS, TRIAL)
     child = children_of(client, parent)["trial_01"]
     assert child.info.status == "FAILED"
     assert child.data.tags["failure"] == "the loss is not finite"
-    assert child.data.metrics == {"chosen": 0}
+    assert child.data.metrics == {}
 
 
 def test_curves_come_to_the_child_of_the_same_name_epoch_by_epoch(client, parent) -> None:
     children = ChildRuns()
-    children.log(TRIALS, "trial")
-    children.log(CURVES, "trial")
+    children.log(TRIALS, TRIAL)
+    children.log(CURVES, CURVE)
     child = children_of(client, parent)["trial_00"]
-    history = client.get_metric_history(child.info.run_id, "training.val_loss")
+    history = client.get_metric_history(child.info.run_id, "training/val_loss")
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.9), (2, 0.5)]
 
 
-def test_a_table_saved_again_in_the_same_run_adds_no_child(client, parent) -> None:
+def test_a_table_that_grows_adds_what_is_new_and_repeats_nothing(client, parent) -> None:
+    children = ChildRuns("a search")
+    for table in (TRIALS.head(1), TRIALS, TRIALS):
+        children.log(table, TRIAL)
+    found = children_of(client, parent)
+    assert children.count == len(found) == 2
+    history = client.get_metric_history(found["trial_00"].info.run_id, "training/epochs")
+    assert [metric.value for metric in history] == [3]
+    assert found["trial_00"].data.tags["mlflow.note.content"] == "trial_00, one of the rows of a search."
+
+
+def test_what_changes_in_a_row_replaces_what_was_there(client, parent) -> None:
     children = ChildRuns()
-    for _ in range(2):
-        children.log(TRIALS, "trial")
-    assert len(children_of(client, parent)) == 2
-    note = client.get_run(parent).data.tags["mlflow.note.content"]
-    assert note == "Recipe tiny, search. Its child runs: 2, one a trial."
+    children.log(TRIALS.head(1), TRIAL)
+    children.log(TRIALS.head(1).assign(chosen=False, epochs=4), TRIAL)
+    child = children_of(client, parent)["trial_00"]
+    assert (child.data.tags["chosen"], child.data.metrics["training/epochs"]) == ("false", 4)
 
 
 def test_the_parent_is_still_the_active_run_afterwards(client, parent) -> None:
-    ChildRuns().log(TRIALS, "trial")
+    ChildRuns().log(TRIALS, TRIAL)
     assert mlflow.active_run().info.run_id == parent
     assert client.get_run(parent).info.status == "RUNNING"
+
+
+def test_a_metric_has_its_chapter_before_it_and_no_sign_that_mlflow_refuses() -> None:
+    kind = ChildTable(name="trained_on", chapter="evaluation", metrics={"seconds": "seconds/training"})
+    assert kind.metric_name("test.größe.f1") == "evaluation/test.gr__e.f1"
+    assert kind.metric_name("seconds") == "seconds/training"
+
+
+def test_only_defined_numbers_are_metrics() -> None:
+    row = {"a": 1, "b": 0.5, "c": NAN, "d": float("inf"), "e": True, "f": "7", "g": None}
+    assert finite(row) == {"a": 1.0, "b": 0.5}

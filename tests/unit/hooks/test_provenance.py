@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from gender_pipeline.hooks.provenance import git_state, provenance
+from gender_pipeline.evaluation import EvaluationSettings
+from gender_pipeline.hooks.provenance import commit_url, git_state, parameters_digest, provenance
 
 
 def git(folder, *arguments: str) -> None:
@@ -54,3 +55,42 @@ def test_provenance_names_lock_versions_and_hardware(tmp_path) -> None:
     assert tags["version.keras"].startswith("3.")
     assert int(tags["hardware.cores"]) >= 1
     assert all(isinstance(value, str) and value for value in tags.values())
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://github.com/owner/name.git",
+        "https://ada:s3cret@github.com/owner/name",
+        "http://github.com/owner/name/",
+        "git@github.com:owner/name.git",
+        "ssh://git@github.com:22/owner/name.git",
+    ],
+)
+def test_a_commit_has_a_page_at_its_remote_without_credentials(remote) -> None:
+    assert commit_url(remote, "abc") == "https://github.com/owner/name/commit/abc"
+
+
+@pytest.mark.parametrize(
+    "remote", ["", "/srv/git/name.git", "../name", "file:///srv/name", "https://x/a b", "ext::sh -c"]
+)
+def test_a_remote_without_pages_has_no_link(remote) -> None:
+    assert commit_url(remote, "abc") == ""
+
+
+def test_a_server_of_ones_own_keeps_its_port() -> None:
+    assert commit_url("https://git.example.org:8443/g/n.git", "abc") == "https://git.example.org:8443/g/n/commit/abc"
+
+
+def test_the_link_to_the_commit_comes_from_origin(repository) -> None:
+    assert "git.url" not in git_state(repository)
+    git(repository, "remote", "add", "origin", "https://ada:s3cret@example.org/owner/name.git")
+    state = git_state(repository)
+    assert state["git.url"] == f"https://example.org/owner/name/commit/{state['git.commit']}"
+
+
+def test_equal_parameters_have_equal_digests_typed_or_plain_in_any_order() -> None:
+    typed = EvaluationSettings()
+    one = parameters_digest({"evaluation": typed, "classes": ["a", "b"]})
+    assert parameters_digest({"classes": ["a", "b"], "evaluation": typed.model_dump(mode="json")}) == one
+    assert parameters_digest({"classes": ["b", "a"], "evaluation": typed}) != one

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_an_old_folder_goes_where_the_new_one_came(tmp_path) -> None:
 def test_a_link_is_removed_and_not_what_it_points_to(tmp_path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    os.symlink(tmp_path / "other", tmp_path / ".model.a1b2c3_4")
+    (tmp_path / ".model.a1b2c3_4").symlink_to(tmp_path / "other")
     sweep([tmp_path / "model"])
     assert names(tmp_path) == {"other", "other/file"}
 

@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -73,8 +74,7 @@ def test_who_cannot_be_told_is_a_warning(tmp_path, caplog, settings, warning) ->
     with caplog.at_level(logging.WARNING):
         notify(NotifySettings(**settings), EVENT, tmp_path)
     (record,) = caplog.records
-    assert pytest.approx(record.levelno) == logging.WARNING
-    assert __import__("re").search(warning, record.getMessage())
+    assert re.search(warning, record.getMessage())
 
 
 def test_a_webhook_that_refuses_is_a_warning_and_does_not_hold_the_command_up(server, tmp_path, caplog) -> None:
@@ -100,7 +100,7 @@ def test_an_empty_webhook_is_none() -> None:
     ("address", "shown"),
     [
         ("https://ada:secret@mlflow.example.org:8080/x", "https://mlflow.example.org:8080/x"),
-        ("postgresql://u:p@db/name", "postgresql://db/name"),
+        ("postgresql+psycopg2://u:p@ss@db/name", "postgresql+psycopg2://db/name"),
         ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
     ],
 )

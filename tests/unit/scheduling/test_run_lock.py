@@ -1,34 +1,32 @@
 import json
-import multiprocessing
 import os
-import signal
-from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
 from gender_pipeline.errors import RunError
 from gender_pipeline.scheduling.run_lock import HOLDER_FILE, RunLock
 
-
-def hold(folder: Path, holding) -> None:
-    lock = RunLock(folder)
-    lock.acquire()
-    lock.announce("kedro run --env other")
-    holding.set()
-    signal.pause()
+HOLD = """
+import pathlib, sys
+from gender_pipeline.scheduling.run_lock import RunLock
+lock = RunLock(pathlib.Path(sys.argv[1]))
+lock.acquire()
+lock.announce("kedro run --env other")
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
 def other(tmp_path):
     """Give a process that holds the lock of `tmp_path`."""
-    context = multiprocessing.get_context("spawn")
-    holding = context.Event()
-    process = context.Process(target=hold, args=(tmp_path, holding), daemon=True)
-    process.start()
-    assert holding.wait(60)
-    yield process
-    process.kill()
-    process.join()
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
 
 
 def test_a_lock_that_is_held_is_refused_with_who_holds_it_and_what_to_do(tmp_path, other) -> None:
@@ -41,7 +39,7 @@ def test_a_lock_that_is_held_is_refused_with_who_holds_it_and_what_to_do(tmp_pat
 
 def test_the_lock_of_a_killed_process_is_taken_over_and_says_whose_it_was(tmp_path, other) -> None:
     other.kill()
-    other.join()
+    other.wait()
     killed = RunLock(tmp_path).acquire()
     assert killed is not None
     assert (killed.pid, killed.command) == (other.pid, "kedro run --env other")
@@ -49,7 +47,7 @@ def test_the_lock_of_a_killed_process_is_taken_over_and_says_whose_it_was(tmp_pa
 
 def test_a_killed_process_is_known_until_the_next_one_announces_itself(tmp_path, other) -> None:
     other.kill()
-    other.join()
+    other.wait()
     lock = RunLock(tmp_path)
     killed = lock.acquire()
     lock._lock.release()  # as if this one were killed too, before it cleared up
