@@ -3,7 +3,7 @@
 import click
 
 from gender_pipeline import __version__
-from gender_pipeline.commands import data, registry, reproduce, schedule, weights
+from gender_pipeline.commands import clean, data, registry, reproduce, schedule, weights
 from gender_pipeline.errors import GenderPipelineError
 
 
@@ -35,6 +35,7 @@ COMMANDS = (
     registry.delete_version,
     reproduce.reproduce,
     schedule.schedule,
+    clean.clean,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from repositories import IDENTITY
 
 pytestmark = pytest.mark.long
@@ -79,7 +80,7 @@ def test_a_version_of_a_dirty_tree_comes_from_what_the_tree_was(history, run) ->
 def test_what_differs_fails_by_name_and_can_be_looked_at(history, run) -> None:
     (run_id,) = query(history, "select run_id from model_versions where version = 1")[0]
     with closing(sqlite3.connect(history / "mlruns" / "mlflow.db")) as database, database:
-        database.execute(f"update tags set value = 'other' where key = 'weights.digest' and run_uuid = '{run_id}'")
+        database.execute("update tags set value = 'other' where key = 'weights.digest' and run_uuid = ?", (run_id,))
     done = run(history, "gender-pipeline", "reproduce", run_id, ok=False)
     assert done.returncode == 1
     assert [line.split()[0] for line in done.stdout.splitlines() if line.endswith(" FAIL")] == ["weights"]

@@ -1,8 +1,22 @@
 """The project around the working directory, and its MLflow server."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from gender_pipeline.errors import RegistrationError
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What an environment of the configuration names.
+
+    Attributes:
+        data_root: Where its data lives.
+        experiment: Name of its MLflow experiment.
+    """
+
+    data_root: Path
+    experiment: str
 
 
 def find_project() -> Path:
@@ -38,3 +52,20 @@ def connect() -> Path:
     # Making the context lets kedro-mlflow set the tracking server of conf/<env>/mlflow.yml.
     KedroSession.create(project).load_context()
     return project
+
+
+def environments(project: Path) -> dict[str, Environment]:
+    """Return the environments of the project that `connect` connected to, `base` and those which change it."""
+    from kedro.framework.project import settings
+
+    folders = sorted(path.name for path in (project / settings.CONF_SOURCE).iterdir() if path.is_dir())
+    found = {}
+    for name in folders:
+        loader = settings.CONFIG_LOADER_CLASS(
+            conf_source=str(project / settings.CONF_SOURCE),
+            env=None if name == "base" else name,
+            **{**settings.CONFIG_LOADER_ARGS, "config_patterns": {"mlflow": ["mlflow*"]}},
+        )
+        experiment = loader["mlflow"]["tracking"]["experiment"]["name"]
+        found[name] = Environment(project / loader["globals"]["data_root"], experiment)
+    return found

@@ -11,7 +11,7 @@ import yaml
 
 from gender_pipeline.errors import RegistrationError
 from gender_pipeline.registration.gate import Check, reasons
-from gender_pipeline.registration.mlflow_moves import advance, settle
+from gender_pipeline.registration.mlflow_moves import FILES_REMOVED, advance, settle
 from gender_pipeline.registration.mover import mover
 from gender_pipeline.registration.moves import PRODUCTION
 from gender_pipeline.registration.proposal import Champion, Proposal
@@ -219,7 +219,7 @@ def _find_same(client: "MlflowClient", proposal: Proposal, run_tags: Mapping[str
     same = [
         version
         for version in client.search_model_versions(f"name='{proposal.settings.model_name}'")
-        if wanted.items() <= version.tags.items()
+        if wanted.items() <= version.tags.items() and FILES_REMOVED not in version.tags
     ]
     return max(same, key=lambda version: int(version.version), default=None)
 

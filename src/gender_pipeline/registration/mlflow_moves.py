@@ -28,6 +28,7 @@ from gender_pipeline.registration.moves import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+FILES_REMOVED: Final = "files.removed"  # tag of a version whose files a clean-up has freed
 PAUSE_S: Final = 1.0  # before aliases which differ from the log are believed: a move under way ends in less
 # Whoever makes a move ends its run; this long after, whoever made it is dead.
 GRACE_MS: Final = 10 * 60 * 1000
@@ -97,6 +98,8 @@ def rollback(model_name: str, *, by: str, why: str) -> tuple[str, str]:
             received=f"holders {_text(holders)}",
             remedy=f"gender-pipeline promote VERSION --to {STAGING}, then to {PRODUCTION}",
         )
+    if gone := _without_files(_client().get_model_version(model_name, holders[PREVIOUS]).tags):
+        raise RegistrationError(f"{model_name} cannot go back to version {holders[PREVIOUS]}: {gone[0]}")
     make_moves(model_name, [Move(alias=PRODUCTION, version=holders[PREVIOUS], by=by, why=why)])
     return holders.get(PRODUCTION, ""), holders[PREVIOUS]
 
@@ -259,9 +262,15 @@ def _end(client: "MlflowClient", model_name: str, *, log: Sequence[Move], made: 
         client.set_terminated(move.move_id)
 
 
+def _without_files(tags: Mapping[str, str]) -> list[str]:
+    """Return why a version that was cleaned up cannot hold an alias; `gender-pipeline reproduce` can rebuild it."""
+    return [f"its model files were removed on {tags[FILES_REMOVED]}"] if FILES_REMOVED in tags else []
+
+
 def _check_promotable(model_name: str, version: str, tags: Mapping[str, str]) -> None:
     failed = [f"gate {tags.get('gate', 'never met')}"] if tags.get("gate") != "passed" else []
     failed += [value for name, value in sorted(tags.items()) if name.startswith("gate.reason.")]
+    failed += _without_files(tags)
     if tags.get("reproducible") != "true":
         failed.append(f"not reproducible: {tags.get('reproducible.why', 'no commit it could be rebuilt from')}")
     if failed:

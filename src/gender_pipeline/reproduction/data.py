@@ -14,8 +14,11 @@ from typing import Any, Final
 import yaml
 
 from gender_pipeline.errors import ReproductionError
+from gender_pipeline.files import write_text
+from gender_pipeline.scheduling.run_key import fingerprint
 
 _LINKS: Final = ["reflink", "hardlink", "symlink", "copy"]  # all our writes rename, so links into the cache are safe
+_COPIES: Final = "files/md5/.*.tmp"
 _QUIET: Final = {"DVC_NO_ANALYTICS": "1", "DO_NOT_TRACK": "true"}
 
 
@@ -37,12 +40,26 @@ def keep_data(project: Path, folder: Path, inputs: Mapping[str, Path]) -> dict[s
         folder.mkdir(parents=True, exist_ok=True)
         _dvc(folder, "init", "--quiet", "--no-scm", "--force")
     use_cache_of(project, folder)
-    pointers = {}
-    for path, source in inputs.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        _dvc(folder, "add", "--quiet", "--force", str(source.resolve()), "--out", path)
-        pointers[path] = (folder / f"{path}.dvc").read_text("utf-8")
-    return pointers
+    cache = cache_folder(project)
+    return {path: _keep(folder, cache, path, source.resolve()) for path, source in inputs.items()}
+
+
+def _keep(folder: Path, cache: Path, path: str, source: Path) -> str:
+    """Store one file or folder, unless its files have name, size and time of change of those stored the last time."""
+    pointer, seen = folder / f"{path}.dvc", folder / f"{path}.seen"
+    now = fingerprint(source)
+    if seen.is_file() and seen.read_text("utf-8") == now and pointer.is_file():
+        text = pointer.read_text("utf-8")
+        if _cached(cache, pointer_digest(text)).is_file():
+            return text
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    before = set(cache.glob(_COPIES))
+    _dvc(folder, "add", "--quiet", "--force", str(source), "--out", path)
+    # DVC copies each file into the cache, and forgets the copy where the cache holds the file already.
+    for copy in set(cache.glob(_COPIES)) - before:
+        copy.unlink(missing_ok=True)
+    write_text(seen, now)
+    return pointer.read_text("utf-8")
 
 
 def push_data(folder: Path, paths: list[str]) -> None:
@@ -110,13 +127,22 @@ def pointer_files(project: Path, pointer: str) -> dict[str, str]:
     md5 = pointer_digest(pointer)
     if not md5.endswith(".dir"):
         return {".": md5}
-    from dvc.repo import Repo
-
-    with Repo(str(project)) as repo:
-        listing = Path(repo.cache.local_cache_dir) / "files" / "md5" / md5[:2] / md5[2:]
+    listing = _cached(cache_folder(project), md5)
     if not listing.is_file():
         return {}
     return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text("utf-8"))}
+
+
+def cache_folder(project: Path) -> Path:
+    """Return the folder of the project's DVC cache."""
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        return Path(repo.cache.local_cache_dir)
+
+
+def _cached(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
 def _out(pointer: str) -> dict[str, Any]:

@@ -294,3 +294,14 @@ def test_an_alias_that_cannot_be_set_is_an_error_and_the_move_stays_in_the_log(m
         with pytest.raises(RegistrationError, match="aliases of gender-classifier cannot be set; received locked"):
             make_moves(NAME, [move("staging", "1")])
     assert settle(NAME) == {"staging": "1"}
+
+
+def test_a_version_whose_files_were_cleaned_up_takes_no_alias(client) -> None:
+    put("1")
+    put("2")
+    for version in ("1", "3"):
+        client.set_model_version_tag(NAME, version, "files.removed", "2026-01-01")
+    with pytest.raises(RegistrationError, match="its model files were removed on 2026-01-01"):
+        promote(NAME, "3", "staging", by="ada", why="a test")
+    with pytest.raises(RegistrationError, match="cannot go back to version 1: its model files were removed"):
+        rollback(NAME, by="ada", why="a test")

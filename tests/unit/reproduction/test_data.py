@@ -3,6 +3,7 @@ import shutil
 import pytest
 
 from gender_pipeline.errors import ReproductionError
+from gender_pipeline.reproduction import data
 from gender_pipeline.reproduction.data import (
     bring_data,
     default_remote,
@@ -100,3 +101,20 @@ def test_a_project_without_dvc_is_an_error(tmp_path, raw) -> None:
     (tmp_path / "bare").mkdir()
     with pytest.raises(ReproductionError, match="DVC's configuration cannot be read"):
         kept(tmp_path / "bare", raw)
+
+
+def test_what_did_not_change_is_not_stored_again_and_no_copies_stay_behind(project, raw, monkeypatch) -> None:
+    first = kept(project, raw)
+    assert not list((project / ".dvc" / "cache" / "files" / "md5").glob(".*.tmp"))
+    calls = []
+    dvc = data._dvc
+    monkeypatch.setattr(data, "_dvc", lambda folder, *arguments: (calls.append(arguments[0]), dvc(folder, *arguments)))
+    assert kept(project, raw) == first
+    assert calls == []
+    (raw / "table.csv").write_text("name,label\ny,male\n")
+    assert kept(project, raw) != first
+    assert calls == ["add"]
+    shutil.rmtree(project / ".dvc" / "cache")  # somebody cleaned up
+    kept(project, raw)
+    assert calls == ["add", "add"]
+    assert not list((project / ".dvc" / "cache" / "files" / "md5").glob(".*.tmp"))
