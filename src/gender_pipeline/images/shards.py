@@ -1,51 +1,56 @@
 """Photos and what is known of them in Parquet shards: written once per state of a source, read as a stream.
 
 A store is a folder with one folder a source. That holds `index.json` and the shards it names, each called after its
-content. A source is rewritten beside its old shards and becomes valid by replacing `index.json`, so a killed run
-leaves the old state or the new one; files no index names are swept away by the next run.
+content. A source that changed gets new shards beside its old ones: of what is new only, and of what is left of shards
+that hold rows which are gone. All of it becomes valid by replacing `index.json`, so a killed run leaves the old state
+or the new one; files no index names are swept away by the next run.
+
+In which shard a row lies tells how the source came about. The manifest does not hang on it, nor what `images` yields;
+only the order in which that comes.
 """
 
-import hashlib
 import json
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
-from tqdm import tqdm
+from pydantic import Field
 
 from gender_pipeline import files
 from gender_pipeline.errors import ImageError, examples
-from gender_pipeline.images.checks import CHECKS_VERSION, ImageFacts, ImageLimits, inspect_image
-from gender_pipeline.images.decode import DECODE_VERSION, WORKERS, map_ahead
-from gender_pipeline.schema import MANIFEST_SCHEMA, SHARD_SCHEMA, Photo, Settings
+from gender_pipeline.images.checks import CHECKS_VERSION, ImageLimits
+from gender_pipeline.images.decode import DECODE_VERSION, WORKERS
+from gender_pipeline.images.rows import KnownRow, describe_photos, read_known_rows
+from gender_pipeline.images.shard_files import (
+    INDEX_FILE,
+    Index,
+    Shard,
+    all_there,
+    index_or_none,
+    opened,
+    read_index,
+    remove_source,
+    stored_rows,
+    sweep,
+    write_index,
+    write_shards,
+)
+from gender_pipeline.schema import MANIFEST_SCHEMA, Photo, Settings
 
 FORMAT_VERSION: Final = 1  # raise it when shards are laid out differently: all sources are then written anew
 
 _MIB: Final = 2**20
-_INDEX: Final = "index.json"
-_UNFINISHED: Final = ".unfinished.parquet"
-_OUR_FILES: Final = re.compile(r"index\.json|\.index\.json\..*|[0-9a-f]{16}\.parquet|\.unfinished\.parquet")
-_CHUNK_PHOTOS: Final = 64  # one task of a worker: large enough that handing it over costs nothing
-_CHUNK_BYTES: Final = _MIB
-_ROW_BYTES: Final = 512  # a row without its image, about
-# JPEG bytes do not compress; the checksums find damage that would go unseen in a column that is not compressed.
-_COMPRESSED: Final = [
-    f"{column.name}.list.element" if pa.types.is_list(column.type) else column.name for column in MANIFEST_SCHEMA
-]
-_WRITER_OPTIONS: Final[dict[str, Any]] = {
-    "compression": dict.fromkeys(_COMPRESSED, "zstd"),
-    "use_dictionary": _COMPRESSED,
-    "write_statistics": _COMPRESSED,
-    "write_page_checksum": True,
-}
+# So many small shards of about one size are made one. A photo is then written again only each time that what it lies
+# with has grown eightfold: three times from shards of 128 KiB to such of 64 MiB, and never once its shard is half full.
+_MERGED: Final = 8
+_ORDER: Final = [(column, "ascending") for column in ("source", "name", "image_id")]
 
 
 class ShardSettings(Settings):
@@ -77,22 +82,6 @@ class SourcePhotos:
     photos: Callable[[], Iterator[Photo]]
 
 
-class Shard(Settings):
-    """One Parquet file of a source."""
-
-    file: str = Field(pattern=r"^[0-9a-f]{16}\.parquet$")
-    sha256: str
-    bytes: int
-    rows: int
-
-
-class Index(Settings):
-    """What a source's folder holds; `digest` covers the source's own digest, the settings and the versions here."""
-
-    digest: str
-    shards: tuple[Shard, ...]
-
-
 @dataclass(frozen=True)
 class ShardStore:
     """Read handle of a folder of shards, in the state it had when the handle was made.
@@ -109,13 +98,16 @@ class ShardStore:
     indexes: Mapping[str, Index] = field(init=False)
 
     def __post_init__(self) -> None:
-        indexes = {path.parent.name: _read_index(path.parent) for path in sorted(self.folder.glob(f"*/{_INDEX}"))}
+        indexes = {path.parent.name: read_index(path.parent) for path in sorted(self.folder.glob(f"*/{INDEX_FILE}"))}
         object.__setattr__(self, "indexes", indexes)
 
     @property
     def digests(self) -> dict[str, str]:
-        """Digest of each source: equal if and only if its photos and the settings they were checked by are."""
-        return {source: index.digest for source, index in self.indexes.items()}
+        """Digest of each source: equal if and only if its photos and the settings they were checked by are.
+
+        All rows are read for it, without the images.
+        """
+        return {source: self._digest(source, index) for source, index in self.indexes.items()}
 
     @property
     def digest(self) -> str:
@@ -126,17 +118,17 @@ class ShardStore:
         """Read all columns but `image`.
 
         Returns:
-            One row a photo with the columns of `schema.MANIFEST_SCHEMA`, in stored order: sources by name, and the
-            photos of a source as its reader gave them.
+            One row a photo with the columns of `schema.MANIFEST_SCHEMA`, by source and then by name in the order of
+            their characters: the same table whether the store was written at once or grew.
 
         Raises:
             ImageError: If a shard is missing or damaged.
         """
         tables = [MANIFEST_SCHEMA.empty_table()]
         for path in self._paths():
-            with _opened(path) as file:
+            with opened(path) as file:
                 tables.append(file.read(MANIFEST_SCHEMA.names))
-        manifest: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        manifest: pd.DataFrame = pa.concat_tables(tables).sort_by(_ORDER).to_pandas()
         return manifest
 
     def images(self, image_ids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -152,30 +144,36 @@ class ShardStore:
             ImageError: Before the first photo if ids are unknown; later if a shard is damaged or a photo has no bytes.
         """
         missing = set(image_ids)
-        hits: dict[Path, list[tuple[int, list[int]]]] = {}
+        hits: list[tuple[Path, list[tuple[int, list[int]]]]] = []
         for path in self._paths():
-            with _opened(path) as file:
-                hits[path] = [(group, _claim(file, group, missing)) for group in range(file.num_row_groups)]
+            with opened(path) as file:
+                hits.append((path, [(group, _claim(file, group, missing)) for group in range(file.num_row_groups)]))
         if missing:
             raise ImageError(
                 f"{len(missing)} photos are not in the image shards of {self.folder}",
                 received=f"the ids {examples(sorted(missing))}",
                 remedy="make the shards and the table the ids come from in the same run",
             )
-        for path, groups in hits.items():
-            with _opened(path) as file:
+        for path, groups in hits:
+            with opened(path) as file:
                 for group, rows in groups:
                     yield from _photos(file, group, rows)
 
     def _paths(self) -> list[Path]:
-        return [self.folder / source / shard.file for source, index in self.indexes.items() for shard in index.shards]
+        return [path for source, index in self.indexes.items() for path in _shard_paths(self.folder / source, index)]
+
+    def _digest(self, source: str, index: Index) -> str:
+        rows = [row.digest for path in _shard_paths(self.folder / source, index) for _, row in read_known_rows(path)]
+        return sha256(b"".join([index.rules.encode(), *sorted(rows)])).hexdigest()
 
 
 def update_shards(folder: Path, sources: Mapping[str, SourcePhotos], settings: ShardSettings) -> ShardStore:
     """Bring a folder of shards to the state of the sources.
 
-    A source whose digest and settings are those of its index is not read; one that changed is read as a stream and
-    replaces its own shards; one that is no longer given is removed.
+    A source whose digest and settings are those of its index is not read. One that changed is read as a stream:
+    photos that are stored under their name with equal bytes are not decoded again, rows that are stored are not written
+    again, and shards are rewritten only where rows in them are gone or have changed, or where many are small. With
+    other settings all of a source is made anew. A source that is no longer given is removed.
 
     Args:
         folder: The store; made if it is not there.
@@ -195,168 +193,98 @@ def update_shards(folder: Path, sources: Mapping[str, SourcePhotos], settings: S
             )
         digest = _digest(photos, settings)
         if not _is_current(folder / source, digest):
-            _replace_source(folder / source, digest, photos.photos(), settings)
-        _sweep(folder / source)
+            _update_source(folder / source, digest, photos.photos(), settings)
+        sweep(folder / source)
     for stale in folder.glob("*"):
         if stale.name not in sources:
-            _remove_source(stale)
+            remove_source(stale)
     return ShardStore(folder)
 
 
 def _digest(source: SourcePhotos, settings: ShardSettings) -> str:
+    return files.text_digest(json.dumps([*_rules(settings), source.digest]))
+
+
+def _rules(settings: ShardSettings) -> list[Any]:
+    """List all that a row hangs on but the photo."""
     versions = [FORMAT_VERSION, CHECKS_VERSION, DECODE_VERSION]
-    return files.text_digest(json.dumps([versions, source.digest, settings.model_dump(exclude={"workers"})]))
+    return [versions, settings.model_dump(exclude={"workers"})]
 
 
 def _is_current(folder: Path, digest: str) -> bool:
-    index = _index_or_none(folder)
-    if index is None or index.digest != digest:
-        return False
-    paths = {folder / shard.file: shard.bytes for shard in index.shards}
-    return all(path.is_file() and path.stat().st_size == n_bytes for path, n_bytes in paths.items())
+    index = index_or_none(folder)
+    return index is not None and index.digest == digest and all_there(folder, index)
 
 
-def _read_index(folder: Path) -> Index:
-    try:
-        return Index.model_validate_json((folder / _INDEX).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _damaged(folder / _INDEX) from error
-
-
-def _write_index(folder: Path, index: Index) -> None:
-    files.write_text(folder / _INDEX, index.model_dump_json(indent=2) + "\n")
-
-
-def _index_or_none(folder: Path) -> Index | None:
-    try:
-        return _read_index(folder)
-    except ImageError:  # while writing, what is damaged or missing is mended by reading the source again
-        return None
-
-
-def _replace_source(folder: Path, digest: str, photos: Iterator[Photo], settings: ShardSettings) -> None:
+def _update_source(folder: Path, digest: str, photos: Iterator[Photo], settings: ShardSettings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    rules = files.text_digest(json.dumps(_rules(settings)))
+    index = _reusable(folder, rules)
+    known = _known_rows(folder, index)
     try:
-        shards = tuple(_write_shards(folder, _rows(folder.name, photos, settings), settings))
-        _write_index(folder, Index(digest=digest, shards=shards))
+        described = describe_photos(folder.name, photos, settings.limits, workers=settings.workers, known=known)
+        gone = dict(known)  # what has not come yet; after the last photo, what will not come
+        added = tuple(_write(folder, _not_stored(described, gone), settings))
+        shards = _tidied(folder, (*(index.shards if known else ()), *added), gone, settings)
+        write_index(folder, Index(digest=digest, rules=rules, shards=shards))
     finally:
-        _sweep(folder)
+        sweep(folder)
 
 
-def _rows(source: str, photos: Iterator[Photo], settings: ShardSettings) -> Iterator[dict[str, Any]]:
-    def describe(chunk: list[Photo]) -> list[dict[str, Any]]:
-        return [_row(source, photo, settings.limits) for photo in chunk]
-
-    with tqdm(desc=source, unit=" photos", disable=None) as progress:
-        for rows in map_ahead(describe, _chunks(photos), workers=settings.workers):
-            progress.update(len(rows))
-            yield from rows
-
-
-def _chunks(photos: Iterable[Photo]) -> Iterator[list[Photo]]:
-    chunk: list[Photo] = []
-    n_bytes = 0
-    for photo in photos:
-        chunk.append(photo)
-        n_bytes += len(photo.data)
-        if len(chunk) == _CHUNK_PHOTOS or n_bytes >= _CHUNK_BYTES:
-            yield chunk
-            chunk, n_bytes = [], 0
-    if chunk:
-        yield chunk
+def _not_stored(
+    described: Iterator[tuple[dict[str, Any], bool]], waiting: dict[str, KnownRow]
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows that are to be written, and take those that are stored out of what is waited for."""
+    for row, is_stored in described:
+        # A second row of one name is written too, as in a source that is written at once.
+        if not is_stored or waiting.pop(row["name"], None) is None:
+            yield row
 
 
-def _row(source: str, photo: Photo, limits: ImageLimits) -> dict[str, Any]:
-    facts = ImageFacts(problem=photo.problem) if photo.problem else inspect_image(photo.data, photo.name, limits)
-    # A row without bytes still needs an id of its own; bytes beyond the limit stay in the archive.
-    content = photo.data or _utf8(f"{source}/{photo.name}").encode()
-    return {
-        "image_id": hashlib.sha256(content).hexdigest(),
-        "source": source,
-        "name": _utf8(photo.name),
-        "subject_id": _utf8(photo.subject_id),
-        "label": photo.label and _utf8(photo.label),
-        "age_years": photo.age_years,
-        "attributes": json.dumps(dict(photo.attributes), sort_keys=True),
-        "box": photo.box,
-        "landmarks": photo.landmarks,
-        "official_split": photo.official_split,
-        "publishable": photo.publishable,
-        "image": photo.data if 0 < len(photo.data) <= limits.max_bytes else None,
-        **vars(facts),
-    }
+def _reusable(folder: Path, rules: str) -> Index:
+    """Return the index whose rows are still what would be made of their photos now; one without shards if none are."""
+    index = index_or_none(folder)
+    usable = index is not None and index.rules == rules and all_there(folder, index)
+    return index if index is not None and usable else Index(digest="", shards=())
 
 
-def _utf8(text: str) -> str:
-    # Archives hold file names in any encoding; Python reads those as lone surrogates, which no table can hold.
-    return text.encode(errors="backslashreplace").decode()
-
-
-def _write_shards(folder: Path, rows: Iterator[dict[str, Any]], settings: ShardSettings) -> Iterator[Shard]:
-    groups = _row_groups(rows, settings.row_group_mib * _MIB)
-    unfinished = folder / _UNFINISHED
-    for first in groups:
-        n_rows = 0
-        with unfinished.open("wb") as file:
-            with pq.ParquetWriter(file, SHARD_SCHEMA, **_WRITER_OPTIONS) as writer:
-                group: pa.Table | None = first
-                while group is not None:
-                    writer.write_table(group)
-                    n_rows += group.num_rows
-                    group = next(groups, None) if file.tell() < settings.shard_mib * _MIB else None
-            file.flush()
-            os.fsync(file.fileno())
-        sha256 = files.file_digest(unfinished)
-        path = unfinished.rename(folder / f"{sha256[:16]}.parquet")
-        yield Shard(file=path.name, sha256=sha256, bytes=path.stat().st_size, rows=n_rows)
-
-
-def _row_groups(rows: Iterator[dict[str, Any]], n_bytes: int) -> Iterator[pa.Table]:
-    group: list[dict[str, Any]] = []
-    filled = 0
-    for row in rows:
-        group.append(row)
-        filled += len(row["image"] or b"") + _ROW_BYTES
-        if filled >= n_bytes:
-            yield pa.Table.from_pylist(group, SHARD_SCHEMA)
-            group, filled = [], 0
-    if group:
-        yield pa.Table.from_pylist(group, SHARD_SCHEMA)
-
-
-def _sweep(folder: Path) -> None:
-    index = _index_or_none(folder)
-    named = {_INDEX, *(shard.file for shard in index.shards)} if index else set()
-    for path in folder.iterdir():
-        if _OUR_FILES.fullmatch(path.name) and path.name not in named:
-            path.unlink()
-
-
-def _remove_source(folder: Path) -> None:
-    if _index_or_none(folder) is None:
-        return  # not made by us: the store may have been pointed at a wrong folder
-    # Named by nothing first, then deleted: if this is killed in between, the next run goes on.
-    _write_index(folder, Index(digest="", shards=()))
-    _sweep(folder)
-    (folder / _INDEX).unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[pq.ParquetFile]:
+def _known_rows(folder: Path, index: Index) -> dict[str, KnownRow]:
+    """Return what is stored by name; nothing where it cannot be relied on, so that all of the source is made anew."""
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path) from error
+        known = dict(row for path in _shard_paths(folder, index) for row in read_known_rows(path))
+    except ImageError:  # a damaged shard
+        return {}
+    # Two rows of one name cannot be told apart when they come again.
+    return known if len(known) == sum(shard.rows for shard in index.shards) else {}
 
 
-def _damaged(path: Path) -> ImageError:
-    return ImageError(
-        f"{path} is missing or damaged",
-        remedy=f"delete the folder {path.parent}, so that its source is read again",
+def _tidied(
+    folder: Path, shards: tuple[Shard, ...], gone: Mapping[str, KnownRow], settings: ShardSettings
+) -> tuple[Shard, ...]:
+    """Write those shards again that hold rows which are gone, without these, and those that are too many."""
+    worn = {row.shard for row in gone.values()}
+    rewritten = [shard for shard in shards if shard.file in worn | _crowd(shards, settings.shard_mib * _MIB)]
+    rows = (row for shard in rewritten for row in stored_rows(folder / shard.file, gone if shard.file in worn else ()))
+    return (*(shard for shard in shards if shard not in rewritten), *_write(folder, rows, settings))
+
+
+def _crowd(shards: Sequence[Shard], full_bytes: int) -> set[str]:
+    """Name the shards under half of the full size of which many are of about one size, within a factor of eight."""
+    sizes = defaultdict(list)
+    for shard in shards:
+        if shard.bytes < full_bytes / 2:
+            sizes[shard.bytes.bit_length() // 3].append(shard.file)
+    return {name for names in sizes.values() if len(names) >= _MERGED for name in names}
+
+
+def _write(folder: Path, rows: Iterator[dict[str, Any]], settings: ShardSettings) -> Iterator[Shard]:
+    return write_shards(
+        folder, rows, shard_bytes=settings.shard_mib * _MIB, row_group_bytes=settings.row_group_mib * _MIB
     )
+
+
+def _shard_paths(folder: Path, index: Index) -> list[Path]:
+    return [folder / shard.file for shard in index.shards]
 
 
 def _claim(file: pq.ParquetFile, group: int, missing: set[str]) -> list[int]:

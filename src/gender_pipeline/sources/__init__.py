@@ -15,6 +15,7 @@ from gender_pipeline.files import file_digest
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import age_gender, celeba, folder, muct, peta, rap, sample
 from gender_pipeline.sources.archives import ArchiveLimits, find_archive, reraise
+from gender_pipeline.sources.known_files import known_digests
 from gender_pipeline.sources.settings import SourceSettings, SourcesSettings
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SourceSettings",
     "SourcesSettings",
     "data_set_path",
+    "known_digests",
     "read_photos",
     "source_digest",
 ]
@@ -75,8 +77,13 @@ def data_set_path(root: Path, settings: SourceSettings) -> Path:
     return path if path.is_dir() else find_archive(root, settings.folder)
 
 
-def source_digest(root: Path, settings: SourceSettings) -> str:
+def source_digest(root: Path, settings: SourceSettings, digest_of: Callable[[Path], str] = file_digest) -> str:
     """Return the sha256 over the readers' version, the settings, and name and content of every file that is not hidden.
+
+    Args:
+        root: Raw root, the folder that holds `settings.folder`.
+        settings: Which reader, which folder, which options.
+        digest_of: Gives the sha256 of a file, 64 hex digits; `known_digests` has one that reads only what is new.
 
     Raises:
         SourceError: The root or the data set's folder does not exist, or a file cannot be read.
@@ -86,7 +93,7 @@ def source_digest(root: Path, settings: SourceSettings) -> str:
     try:
         for file in _files(top):
             name = os.fsencode(file.relative_to(top.parent).as_posix())
-            content = file_digest(file) if file.is_file() else "no file"
+            content = digest_of(file) if file.is_file() else "no file"
             digest.update(b"%d %s %s" % (len(name), name, content.encode()))
     except OSError as error:
         raise SourceError(f"{error.filename} cannot be read: {error.strerror}") from error

@@ -32,7 +32,7 @@ def large_photos(drawn, encode):
     def photos() -> Iterator[Photo]:
         for seed in range(40):
             data = encode(drawn(seed, (160, 150), n_patches=150), "BMP")
-            yield Photo(f"{seed}.bmp", data, subject_id=str(seed), label="male")
+            yield Photo(f"{seed:02d}.bmp", data, subject_id=str(seed), label="male")
 
     return photos
 
@@ -57,8 +57,8 @@ def test_a_row_holds_what_the_reader_and_the_checks_say(tmp_path, photos) -> Non
     assert pd.isna(row.problem)
 
 
-def test_the_manifest_has_the_schemas_columns_and_the_stored_order(tmp_path, photos) -> None:
-    sources = {"b": SourcePhotos("1", lambda: photos(3)), "a": SourcePhotos("1", lambda: photos(2, 50))}
+def test_the_manifest_has_the_schemas_columns_and_is_sorted_by_source_and_name(tmp_path, photos) -> None:
+    sources = {"b": SourcePhotos("1", lambda: reversed([*photos(3)])), "a": SourcePhotos("1", lambda: photos(2, 50))}
     manifest = update_shards(tmp_path, sources, SETTINGS).manifest()
     assert list(manifest.columns) == MANIFEST_SCHEMA.names
     assert list(manifest.source + manifest.name) == ["a050.jpg", "a051.jpg", "b000.jpg", "b001.jpg", "b002.jpg"]
@@ -110,7 +110,7 @@ def test_names_that_are_no_unicode_are_stored_escaped(tmp_path, photos) -> None:
 def test_images_come_once_each_in_stored_order_with_their_own_bytes(tmp_path, photos) -> None:
     twice = [*photos(4), replace(next(photos(1)), name="again.jpg"), *photos(2, 10)]
     store = update_shards(tmp_path, {"a": SourcePhotos("1", lambda: iter(twice))}, SETTINGS)
-    ids = store.manifest().image_id.tolist()
+    ids = [hashlib.sha256(photo.data).hexdigest() for photo in twice]
     found = list(store.images([ids[5], ids[4], ids[2], ids[2]]))
     assert [image_id for image_id, _ in found] == [ids[0], ids[2], ids[5]]
     assert all(hashlib.sha256(data).hexdigest() == image_id for image_id, data in found)
@@ -121,7 +121,7 @@ def test_images_come_from_several_row_groups_and_shards(tmp_path, large_photos) 
     store = update_shards(tmp_path, {"a": SourcePhotos("1", large_photos)}, settings)
     manifest = store.manifest()
     assert len(store.indexes["a"].shards) == 3
-    assert manifest.name.tolist() == [f"{i}.bmp" for i in range(40)]
+    assert manifest.name.tolist() == [f"{i:02d}.bmp" for i in range(40)]
     assert dict(store.images(manifest.image_id)) == {
         hashlib.sha256(photo.data).hexdigest(): photo.data for photo in large_photos()
     }
@@ -201,16 +201,17 @@ def test_the_same_photos_give_the_same_bytes_with_any_number_of_workers(tmp_path
     assert tree(tmp_path / "one") == tree(tmp_path / "three")
 
 
-def test_digests_name_the_state_of_each_source(tmp_path, photos) -> None:
-    def digests(**digest_of: str) -> ShardStore:
-        sources = {name: SourcePhotos(digest, lambda: photos(2)) for name, digest in digest_of.items()}
-        return update_shards(tmp_path, sources, SETTINGS)
+def test_digests_name_the_photos_and_settings_whatever_their_files(tmp_path, photos) -> None:
+    def stored(folder: str, n_photos: int, **settings: int) -> ShardStore:
+        sources = {"a": SourcePhotos(folder, lambda: photos(2)), "b": SourcePhotos(folder, lambda: photos(n_photos, 9))}
+        return update_shards(tmp_path / folder, sources, ShardSettings(**settings))
 
-    first, same, other = digests(a="1", b="1"), digests(b="1", a="1"), digests(a="1", b="2")
-    assert first.digest == same.digest
-    assert first.digests["a"] == other.digests["a"]
-    assert first.digests["b"] != other.digests["b"]
-    assert re.fullmatch("[0-9a-f]{64}", other.digest)
+    first, same, more, other = stored("1", 3), stored("2", 3), stored("3", 4), stored("4", 3, shard_mib=1)
+    assert re.fullmatch("[0-9a-f]{64}", first.digest)
+    assert (first.digest, first.digests) == (same.digest, same.digests)
+    assert first.digests["a"] == more.digests["a"]
+    assert len({store.digests["b"] for store in (first, more, other)}) == 3
+    assert len({store.digest for store in (first, more, other)}) == 3
 
 
 @pytest.mark.parametrize("damage", ["missing shard", "cut shard", "missing index", "cut index"])

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gender_pipeline.errors import ImageError, SourceError
-from gender_pipeline.images import shards
 from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
 from gender_pipeline.schema import Photo
 
@@ -85,7 +85,7 @@ def test_a_failure_of_the_disk_leaves_the_old_state(store, photos, monkeypatch) 
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(shards.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="no space"):
         update_shards(store.folder, {"a": SourcePhotos("new", lambda: photos(2, 30))}, SETTINGS)
     assert len(ShardStore(store.folder).manifest()) == 5

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
-from gender_pipeline.sources import SourcesSettings, read_photos, source_digest
+from gender_pipeline.images.ingest import ingest
+from gender_pipeline.images.shards import ShardSettings, ShardStore
+from gender_pipeline.sources import SourcesSettings
 from gender_pipeline.sources.corrections import apply_corrections
 from gender_pipeline.sources.sample import SampleSettings
 from gender_pipeline.sources.sample import draw_sample as write_sample
@@ -19,12 +20,8 @@ def draw_sample(sample: SampleSettings) -> Callable[[Path], None]:
 
 
 def ingest_photos(raw_archives: Path, sources: SourcesSettings, images: ShardSettings) -> Callable[[Path], ShardStore]:
-    """Return what brings a shard folder up to date with the sources; unchanged ones are not read again."""
-    photos = {
-        name: SourcePhotos(source_digest(raw_archives, data_set), partial(read_photos, raw_archives, data_set))
-        for name, data_set in sources.data_sets.items()
-    }
-    return partial(update_shards, sources=photos, settings=images)
+    """Return what brings a shard folder up to date with the sources; what is stored is not made again."""
+    return partial(ingest, root=raw_archives, sources=sources, settings=images)
 
 
 def list_photos(image_shards: ShardStore, label_corrections: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

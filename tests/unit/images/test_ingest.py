@@ -1,0 +1,99 @@
+"""From raw archives to shards, run after run."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import layouts
+from gender_pipeline.errors import SourceError
+from gender_pipeline.images import rows, shards
+from gender_pipeline.images.ingest import ingest
+from gender_pipeline.images.shards import ShardSettings, ShardStore
+from gender_pipeline.schema import Photo
+from gender_pipeline.sources import SourceSettings, SourcesSettings, known_files
+
+OWN = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own")})
+
+
+@pytest.fixture
+def raw(tmp_path, photos) -> Path:
+    """A raw root with six photos in the folders of their classes, made an hour ago."""
+    for photo in photos(6):
+        write(tmp_path / "raw", photo)
+    return tmp_path / "raw"
+
+
+def write(root: Path, photo: Photo) -> None:
+    path = root / "own" / str(photo.label) / photo.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(photo.data)
+    os.utime(path, (time.time() - 3600,) * 2)
+
+
+def run(root: Path, folder: Path, sources: SourcesSettings = OWN) -> ShardStore:
+    return ingest(folder, root=root, sources=sources, settings=ShardSettings())
+
+
+def test_a_second_run_opens_no_raw_file(raw, tmp_path, monkeypatch) -> None:
+    first = run(raw, tmp_path / "images")
+    monkeypatch.setattr(known_files, "file_digest", None)
+    monkeypatch.setattr(shards, "_update_source", None)
+    assert run(raw, tmp_path / "images").indexes == first.indexes
+
+
+def test_of_a_folder_that_grew_only_the_new_files_are_decoded(raw, tmp_path, photos, monkeypatch) -> None:
+    first = run(raw, tmp_path / "images")
+    new = next(photos(1, 90))
+    write(raw, new)
+    names, inspect = [], rows.inspect_image
+    monkeypatch.setattr(
+        rows, "inspect_image", lambda data, name, limits: names.append(name) or inspect(data, name, limits)
+    )
+    grown = run(raw, tmp_path / "images")
+    assert names == [f"{new.label}/{new.name}"]
+    assert set(first.indexes["own"].shards) < set(grown.indexes["own"].shards)
+
+
+def test_a_folder_that_was_packed_is_the_same_store(raw, tmp_path) -> None:
+    first = run(raw, tmp_path / "images")
+    shutil.make_archive(str(raw / "own"), "zip", raw / "own")
+    shutil.rmtree(raw / "own")
+    packed = run(raw, tmp_path / "images")
+    assert packed.digest == first.digest
+    assert packed.indexes["own"].shards == first.indexes["own"].shards
+    pd.testing.assert_frame_equal(packed.manifest(), first.manifest())
+
+
+def test_what_is_known_of_raw_files_lies_beside_the_store_not_in_it(raw, tmp_path) -> None:
+    run(raw, tmp_path / "images")
+    assert (tmp_path / ".images-files.json").is_file()
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["own"]
+
+
+def test_a_touched_file_changes_no_file_of_the_store(raw, tmp_path) -> None:
+    run(raw, tmp_path / "images")
+    before = {path: path.stat().st_ino for path in (tmp_path / "images").rglob("*")}
+    for path in raw.rglob("*.jpg"):
+        path.touch()
+    run(raw, tmp_path / "images")
+    assert {path: path.stat().st_ino for path in (tmp_path / "images").rglob("*")} == before
+
+
+def test_a_row_that_gets_its_photo_is_replaced_by_it(tmp_path) -> None:
+    sources = SourcesSettings(data_sets={"celeba": layouts.celeba(tmp_path / "raw" / "celeba")})
+    archive = tmp_path / "raw" / "celeba" / "img_align_celeba.zip"
+    layouts.pack(archive, {f"img_align_celeba/{i:06}.jpg": layouts.noise(i) for i in range(5)})
+    assert "row without a photo" in set(run(tmp_path / "raw", tmp_path / "images", sources).manifest()["problem"])
+    layouts.pack(archive, {f"img_align_celeba/{i:06}.jpg": layouts.noise(i) for i in range(6)})
+    manifest = run(tmp_path / "raw", tmp_path / "images", sources).manifest()
+    assert len(manifest) == 6
+    assert "row without a photo" not in set(manifest["problem"])
+
+
+def test_a_missing_raw_root_is_an_error_that_names_it(tmp_path) -> None:
+    with pytest.raises(SourceError, match=r"the raw root .*nowhere does not exist"):
+        run(tmp_path / "nowhere", tmp_path / "images")
