@@ -69,7 +69,8 @@ def test_the_summary_says_what_went_in_what_came_out_and_where_to_look(story) ->
 
 def test_metrics_are_named_by_split_and_source(story) -> None:
     names = {name for (name,) in query(story[0], "select key from latest_metrics")}
-    assert {"test.accuracy", "test.accuracy_low", "test.celeba.f1", "validation.roc_auc", "training.val_loss"} <= names
+    measured = {"test.accuracy", "test.accuracy_low", "test.celeba.f1", "validation.roc_auc"}
+    assert {"training/val_loss", "seconds/training", *(f"evaluation/{name}" for name in measured)} <= names
     assert any(name.startswith("system/") for name in names)
 
 

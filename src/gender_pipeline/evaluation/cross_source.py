@@ -62,12 +62,15 @@ def cross_source_matrix(cells: pd.DataFrame) -> pd.DataFrame:
     """Turn the cells into one row a trained model.
 
     Returns:
-        `trained_on`, `params.sources` (the same), `train_photos`, for each data set tested on `accuracy.<source>`,
-        `accuracy_low.<source>` and `accuracy_high.<source>`, and `problem` where nothing could be trained.
+        `trained_on`, `params.sources` (the same), `train_photos`, for each data set tested on
+        `test.<source>.accuracy`, `test.<source>.accuracy_low` and `test.<source>.accuracy_high`, and `problem` where
+        nothing could be trained.
     """
     rows: list[dict[str, Any]] = []
     for source, row in cells.groupby("trained_on", sort=False):
-        numbers = {f"{name}.{cell['tested_on']}": cell[name] for cell in row.to_dict("records") for name in ACCURACY}
+        numbers = {
+            f"{TEST}.{cell['tested_on']}.{name}": cell[name] for cell in row.to_dict("records") for name in ACCURACY
+        }
         # A problem of one cell is not one of the model.
         problem = row["problem"].iloc[0] if row["accuracy"].isna().all() else ""
         counted = {"params.sources": source, "train_photos": row["train_photos"].iloc[0]}

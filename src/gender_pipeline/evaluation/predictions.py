@@ -1,5 +1,6 @@
 """The predictions table: what a model said of every photo, beside what the data set says."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -59,6 +60,17 @@ def predictions_table(
 def class_names_of(predictions: pd.DataFrame) -> tuple[str, ...]:
     """Return the classes of a predictions table in order of its `p_<class>` columns; of two the last is class 1."""
     return tuple(column.removeprefix(CLASS_PREFIX) for column in predictions.columns if column.startswith(CLASS_PREFIX))
+
+
+def predictions_digest(predictions: pd.DataFrame) -> str:
+    """Return the sha256 over image_id, label and the bits of all probabilities (N, k); the rows' order is no part."""
+    columns = [CLASS_PREFIX + name for name in class_names_of(predictions)]
+    rows = predictions[["image_id", "source", "name", "label", *columns]].sort_values(["image_id", "source", "name"])
+    digest = hashlib.sha256("\0".join(columns).encode())
+    for column in ("image_id", "label"):
+        digest.update("\0".join(["", *rows[column].astype("str")]).encode())
+    digest.update(np.ascontiguousarray(rows[columns].to_numpy(dtype="<f4")).tobytes())
+    return digest.hexdigest()
 
 
 def read_answers(predictions: pd.DataFrame) -> Answers:

@@ -12,7 +12,11 @@ from gender_pipeline.schema import Settings
 
 _PARAM: Final = "params."
 _STEP: Final = "epoch"
+# Neither is measured: where on a curve a point is, and in which part of the training.
+NOT_MEASURED: Final = frozenset({_STEP, "phase"})
 _PROBLEM: Final = "problem"
+# MLflow's own is where this machine keeps the program.
+SOURCE: Final = {"mlflow.source.name": "kedro run"}
 
 
 class ChildTable(Settings):
@@ -23,11 +27,13 @@ class ChildTable(Settings):
         chapter: What a metric's name begins with, as it does in a run of its own: `training` makes `training/val_loss`
             of the column `val_loss`.
         metrics: Full names of metrics for which that does not hold, by column.
+        same_recipe: Whether a row's run has the recipe of its parent, but for the settings that the row names.
     """
 
     name: str
     chapter: str
     metrics: Mapping[str, str] = {}
+    same_recipe: bool = False
 
     def metric_name(self, column: str) -> str:
         """Return the name of a column's metric, with `_` for what MLflow allows in no name."""
@@ -39,10 +45,12 @@ class ChildRuns:
 
     Args:
         parent: Name of the active run.
+        params: Params of the active run.
     """
 
-    def __init__(self, parent: str = "") -> None:
+    def __init__(self, parent: str = "", params: Mapping[str, Any] | None = None) -> None:
         self._parent = parent
+        self._params = params or {}
         self._run_ids: dict[str, str] = {}
         self._logged: set[tuple[str, str]] = set()
 
@@ -72,14 +80,21 @@ class ChildRuns:
     def _log_child(self, name: str, rows: list[dict[str, Any]], kind: ChildTable) -> None:
         import mlflow
 
+        active = mlflow.active_run()
+        experiment = active.info.experiment_id if active else None
         about = f"{name}, one of the rows of {self._parent}."
         problem = str(rows[-1].get(_PROBLEM) or "")
         # Not a monitor of processor and memory for each child: they have all ended before they are logged.
         with mlflow.start_run(
-            self._run_ids.get(name), run_name=name, nested=True, log_system_metrics=False, description=about
+            self._run_ids.get(name),
+            experiment,
+            run_name=name,
+            nested=True,
+            tags={**SOURCE, "mlflow.note.content": about},
+            log_system_metrics=False,
         ) as run:
             for row in rows:
-                mlflow.log_params(_params(row))
+                mlflow.log_params({**(self._params if kind.same_recipe else {}), **_params(row)})
                 mlflow.log_metrics(_metrics(row, kind), step=int(row.get(_STEP, 0)))
                 mlflow.set_tags({key: str(value).lower() for key, value in row.items() if pd.api.types.is_bool(value)})
             if problem:
@@ -108,5 +123,5 @@ def _params(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(row: Mapping[str, Any], kind: ChildTable) -> dict[str, float]:
-    measured = {name: value for name, value in row.items() if not name.startswith(_PARAM) and name != _STEP}
+    measured = {name: value for name, value in row.items() if not name.startswith(_PARAM) and name not in NOT_MEASURED}
     return {kind.metric_name(name): value for name, value in finite(measured).items()}

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from gender_pipeline.evaluation import flat_metrics, predictions_digest
-from gender_pipeline.hooks.children import finite
+from gender_pipeline.hooks.children import NOT_MEASURED, finite
 from gender_pipeline.hooks.description import Story, photos_in_words
 from gender_pipeline.images.manifest import manifest_digest
 from gender_pipeline.registration.proposal import split_digest
@@ -59,7 +59,7 @@ def _log_history(history: pd.DataFrame, story: Story) -> None:  # noqa: ARG001
     import mlflow
 
     for row in history.to_dict("records"):
-        curves = {str(name): value for name, value in row.items() if name != "epoch"}
+        curves = {str(name): value for name, value in row.items() if name not in NOT_MEASURED}
         mlflow.log_metrics(_named("training", curves), step=int(row["epoch"]))
     if history[VAL_LOSS].notna().all():
         kept = kept_epoch(history)[[VAL_LOSS, "val_accuracy", "epoch"]].add_prefix("kept_")

@@ -1,5 +1,6 @@
 """The description of a run in the MLflow UI: in words what was trained on what, how good it is, and where to look."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +10,7 @@ import pandas as pd
 from gender_pipeline.evaluation.slices import OVERALL, interval_text
 from gender_pipeline.schema import TEST, TRAIN
 
+_WAY: Final = "\n\n## Where it comes from\n\n"
 # Data sets a reviewer opens first, with the words for them.
 _PAGES: Final = {
     "evaluation_report": "evaluation report",
@@ -72,6 +74,20 @@ def describe(story: Story, run_page: str, tags: Mapping[str, str]) -> str:
     return "\n\n".join([*filter(None, [outcome, _task(story)]), "\n".join(f"- {fact}" for fact in facts if fact)])
 
 
+def describe_version(card: str, run_name: str, run_page: str, tags: Mapping[str, str]) -> str:
+    """Return the description of a version: its model card, and the way to the run and the commit it comes from.
+
+    Args:
+        card: Markdown; where the way stands in it already, it is replaced.
+        run_name: Name of the run that made it.
+        run_page: Address of the run's page in the UI.
+        tags: The run's tags.
+    """
+    report = f"[evaluation report]({run_page}/artifacts/evaluation/report.html)"
+    way = f"- Run [{run_name}]({run_page}), its {report}\n- {_origin(tags)}\n"
+    return f"{card.partition(_WAY)[0].rstrip()}{_WAY}{way}"
+
+
 def photos_in_words(split_manifest: pd.DataFrame) -> str:
     """Return what was for training and what for the test: `Train: 20 photos of 9 subjects (a 12, b 8); Test: ...`."""
     parts = []
@@ -92,7 +108,8 @@ def _task(story: Story) -> str:
 
 def _failure(failure: str) -> str:
     place, _, reason = failure.partition(": ")
-    # As code: a message is not Markdown.
+    # As code, for a message is not Markdown; the UI wraps no code.
+    reason = textwrap.fill(reason, 100)
     return f"**Failed** {place}:\n\n```\n{reason}\n```" if failure else ""
 
 

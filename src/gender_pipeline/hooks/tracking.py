@@ -14,9 +14,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Node, Pipeline
 
-from gender_pipeline.hooks.children import ChildRuns, ChildTable
+from gender_pipeline.hooks.children import SOURCE, ChildRuns, ChildTable
 from gender_pipeline.hooks.contents import CONTENTS, STARTING_POINTS
-from gender_pipeline.hooks.description import Story, describe
+from gender_pipeline.hooks.description import Story, describe, describe_version
 from gender_pipeline.hooks.provenance import parameters_digest, provenance
 from gender_pipeline.schema import plain
 
@@ -50,26 +50,20 @@ class TrackingHooks:
 
         self._catalog, self._story = catalog, None
         self._seen.clear()
-        if mlflow.active_run() is None:
+        active = mlflow.active_run()
+        if active is None:
             return
         parameters, env = plain(catalog.load("parameters")), run_params["env"] or "base"
-        chapters = list(run_params["pipeline_names"] or [])
-        name = f"{parameters['recipe']} ({env})" + (f": {', '.join(chapters)}" if chapters else "")
-        self._children = ChildRuns(name)
-        mlflow.set_experiment_tags(_EXPERIMENT_TAGS)
-        mlflow.set_tags(
-            {
-                **provenance(self._project),
-                "env": env,
-                "pipelines": ",".join(chapters),
-                "parameters.digest": parameters_digest(parameters),
-                "command": shlex.join(["kedro", *sys.argv[1:]])[:5000],
-                "mlflow.source.name": "kedro run",  # MLflow's own is where this machine keeps the program
-                "mlflow.runName": name,
-            }
-        )
+        chapters = sorted(run_params["pipeline_names"] or [])  # Kedro gives a set
+        name = _run_name(f"{parameters['recipe']} ({env})", chapters, run_params.get("runtime_params") or {})
+        params = _flatten("recipe", parameters["training"])
+        self._children = ChildRuns(name, params)
+        for tag, value in _EXPERIMENT_TAGS.items():
+            mlflow.MlflowClient().set_experiment_tag(active.info.experiment_id, tag, value)
+        request = {"env": env, "pipelines": ",".join(chapters), "mlflow.runName": name}
+        mlflow.set_tags({**provenance(self._project), **request, **_command(parameters)})
         mlflow.log_dict(parameters, "parameters.yml")
-        mlflow.log_params(_flatten("recipe", parameters["training"]))
+        mlflow.log_params(params)
         confidence = parameters["evaluation"]["confidence"]
         self._story = Story(parameters["training"], parameters["data_note"], chapters, confidence)
         self._describe()
@@ -104,6 +98,7 @@ class TrackingHooks:
             self._story.artifacts[dataset_name] = f"{place}/{path.name}"
         if dataset_name == "registered_model":
             self._story.answer = dataset.load()
+            _link_version(self._story.answer)
 
     # Before `MlflowRun` closes the run.
     @hook_impl(tryfirst=True)
@@ -139,8 +134,36 @@ class TrackingHooks:
         if active is None or self._story is None:
             return
         tags = mlflow.get_run(active.info.run_id).data.tags
-        page = f"#/experiments/{active.info.experiment_id}/runs/{active.info.run_id}"
-        mlflow.set_tag("mlflow.note.content", describe(self._story, page, tags))
+        mlflow.set_tag("mlflow.note.content", describe(self._story, _page(active), tags))
+
+
+def _run_name(recipe: str, chapters: list[str], runtime_params: Mapping[str, Any]) -> str:
+    """Return the recipe, the chapters unless all, and what was asked for of the recipe on the command line."""
+    asked = _flatten("", runtime_params.get("training", {}))
+    details = [*chapters, *(f"{name.removeprefix('.')}={value}" for name, value in asked.items())]
+    return f"{recipe}: {', '.join(details)}" if details else recipe
+
+
+def _command(parameters: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "command": shlex.join(["kedro", *sys.argv[1:]])[:5000],
+        "parameters.digest": parameters_digest(parameters),
+        **SOURCE,
+    }
+
+
+def _page(run: Any) -> str:
+    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
+def _link_version(answer: Mapping[str, Any]) -> None:
+    """Add to the description of a version which run made it; that may be an earlier one."""
+    import mlflow
+
+    client, run = mlflow.MlflowClient(), mlflow.get_run(answer["run_id"])
+    card = client.get_model_version(answer["name"], answer["version"]).description or ""
+    text = describe_version(card, run.info.run_name, _page(run), run.data.tags)
+    client.update_model_version(answer["name"], answer["version"], description=text)
 
 
 def _flatten(prefix: str, value: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Test photos take no part: what is tried is compared by what training itself comp
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
@@ -91,14 +91,13 @@ class SearchSettings(Settings):
 
 @dataclass(frozen=True)
 class Found:
-    """The outcome of a search.
+    """What a search has found so far.
 
     Attributes:
         trials: One row a trial: `trial` (`trial_00`), `params.<setting>` (JSON where it is not a number or a word),
             `val_loss` and `val_accuracy` of the epoch whose weights were kept, that epoch as `best_epoch`, `epochs`
             run, `problem` (why it failed, with NaN for the numbers, else empty) and `chosen` (bool, True once).
-        curves: One row a trial and epoch: `trial`, `epoch` and the other columns of its history as
-            `training.<column>`.
+        curves: One row a trial and epoch: `trial`, and the columns of its history.
         model: The best model; its recipe holds the values found.
         history: The best training's history.
     """
@@ -109,7 +108,7 @@ class Found:
     history: pd.DataFrame
 
 
-def search(recipe: Recipe, settings: SearchSettings, train: Train) -> Found:
+def search(recipe: Recipe, settings: SearchSettings, train: Train) -> Iterator[Found]:
     """Train a recipe with other and other values, and keep the best model.
 
     A trial that fails, for example because its loss is not finite, is a row of the table and not the end.
@@ -119,16 +118,28 @@ def search(recipe: Recipe, settings: SearchSettings, train: Train) -> Found:
         settings: What is tried.
         train: `training.train` on one split, with one cache: the frozen layers are then computed once.
 
+    Yields:
+        After each trial what has been found until then, as soon as one trial has succeeded.
+
     Raises:
         SettingsError: Before any training, if a setting is unknown or a value is not valid.
         TrainingError: Every trial failed.
     """
     trials = _Trials(recipe, settings, train)
-    if settings.method == "grid":
-        _try_grid(trials)
-    else:
-        _try_optuna(trials)
-    return trials.found()
+    for _ in _try_grid(trials) if settings.method == "grid" else _try_optuna(trials):
+        if trials.best is not None:
+            yield trials.found(trials.best)
+    if trials.best is None:
+        raise TrainingError(
+            "every trial of the search failed", received=examples(dict.fromkeys(row["problem"] for row in trials.rows))
+        )
+
+
+def kept_epoch(history: pd.DataFrame) -> pd.Series:
+    """Return the row of the epoch whose weights training keeps: the lowest validation loss of the last phase."""
+    last = history[history["phase"] == history["phase"].iloc[-1]]
+    kept: pd.Series = last.loc[last[VAL_LOSS].idxmin()]
+    return kept
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
@@ -169,7 +180,7 @@ class _Trials:
     train: Train
     rows: list[Values] = field(default_factory=list)
     curves: list[pd.DataFrame] = field(default_factory=list)
-    best: tuple[float, int, TrainedModel, pd.DataFrame] | None = None
+    best: "_Best | None" = None
 
     def run(self, values: Values) -> float | None:
         """Train with these values; return the score, higher is better, or None if the training failed."""
@@ -181,32 +192,31 @@ class _Trials:
             _log.warning("%s failed with %s: %s", row["trial"], values, error)
             self.rows.append({**row, "problem": str(error)})
             return None
-        kept = _kept_epoch(history)
+        kept = kept_epoch(history)
         outcome = {**kept[["val_loss", "val_accuracy"]], "best_epoch": int(kept["epoch"]), "epochs": len(history)}
         self.rows.append({**row, **outcome, "problem": ""})
-        self.curves.append(_curves(row["trial"], history))
+        self.curves.append(history.assign(trial=row["trial"])[["trial", *history.columns]])
         _log.info("%s: %s: %s", row["trial"], values, ", ".join(f"{key} {value:.4g}" for key, value in outcome.items()))
         score = float(-kept[VAL_LOSS] if self.settings.choose_by == VAL_LOSS else kept["val_accuracy"])
-        if self.best is None or score > self.best[0]:
-            self.best = (score, number, model, history)
+        if self.best is None or score > self.best.score:
+            self.best = _Best(score, number, model, history)
         return score
 
-    def found(self) -> Found:
-        """Return the outcome.
-
-        Raises:
-            TrainingError: Every trial failed.
-        """
-        trials = pd.DataFrame(self.rows)
-        if self.best is None:
-            raise TrainingError("every trial of the search failed", received=examples(trials["problem"].unique()))
-        _, number, model, history = self.best
-        return Found(
-            trials.assign(chosen=trials.index == number), pd.concat(self.curves, ignore_index=True), model, history
-        )
+    def found(self, best: "_Best") -> Found:
+        """Return what there is by now."""
+        trials = pd.DataFrame(self.rows).assign(chosen=[number == best.number for number in range(len(self.rows))])
+        return Found(trials, pd.concat(self.curves, ignore_index=True), best.model, best.history)
 
 
-def _try_grid(trials: _Trials) -> None:
+@dataclass(frozen=True)
+class _Best:
+    score: float
+    number: int
+    model: TrainedModel
+    history: pd.DataFrame
+
+
+def _try_grid(trials: _Trials) -> Iterator[None]:
     """Try all combinations, the last setting changing fastest, after a check of each of them."""
     space = trials.settings.searched()
     # `SearchSettings` lets no range into a grid.
@@ -216,9 +226,10 @@ def _try_grid(trials: _Trials) -> None:
         with_values(trials.recipe, values)
     for values in tqdm(grid, desc="search", unit="trial", disable=None):
         trials.run(values)
+        yield
 
 
-def _try_optuna(trials: _Trials) -> None:
+def _try_optuna(trials: _Trials) -> Iterator[None]:
     """Try what TPE proposes, after a check of each bound and choice; a combination may still make a trial fail."""
     import optuna
 
@@ -232,6 +243,7 @@ def _try_optuna(trials: _Trials) -> None:
         trial = study.ask()
         score = trials.run({key: _suggest(trial, key, space) for key, space in settings.searched().items()})
         study.tell(trial, score, state=optuna.trial.TrialState.FAIL if score is None else None)
+        yield
 
 
 def _suggest(trial: "Trial", key: str, space: Range | tuple[Any, ...]) -> Any:
@@ -241,20 +253,6 @@ def _suggest(trial: "Trial", key: str, space: Range | tuple[Any, ...]) -> Any:
     if isinstance(space.low, int) and isinstance(space.high, int):
         return trial.suggest_int(key, space.low, space.high, log=space.log)
     return trial.suggest_float(key, space.low, space.high, log=space.log)
-
-
-def _kept_epoch(history: pd.DataFrame) -> pd.Series:
-    """Return the row of the epoch whose weights training keeps: the lowest validation loss of the last phase."""
-    last = history[history["phase"] == history["phase"].iloc[-1]]
-    kept: pd.Series = last.loc[last[VAL_LOSS].idxmin()]
-    return kept
-
-
-def _curves(trial: str, history: pd.DataFrame) -> pd.DataFrame:
-    """Return the history under the names that MLflow shows those of a single training under."""
-    renamed = history.rename(columns={name: f"training.{name}" for name in history.columns if name != "epoch"})
-    renamed.insert(0, "trial", trial)
-    return renamed
 
 
 def _cell(value: Any) -> Any:

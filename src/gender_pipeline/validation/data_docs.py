@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote
 
 DATA_DOCS: Final = "data_docs"
+ONE_PAGE: Final = f"{DATA_DOCS}/data_docs.html"
 SITE_NAME: Final = "photos"
 SITE: Final = {
     "class_name": "SiteBuilder",
@@ -31,12 +32,18 @@ th, td { border-bottom: 1px solid #ccc; padding: 0.2rem 0.8rem; text-align: left
 .text-danger { color: #dc3545; }
 footer { display: none; }
 """
+_FOLDED: Final = """
+summary { cursor: pointer; font-size: 1.1rem; padding: 0.4rem 0; }
+iframe { border: 1px solid #ccc; height: 75vh; width: 100%; }
+"""
 _LOGO: Final = re.compile(rb'<img\s+class="NO-CACHE".*?/>', re.DOTALL)
 _CONTENT: Final = b'<div class="container-fluid pt-4'
 
 
 def finish_pages(files: Mapping[str, bytes], suites: Mapping[str, bool]) -> dict[str, bytes]:
-    """Return the files of a Great Expectations project with pages that need no network.
+    """Return the files of a Great Expectations project with pages that need no network, and `ONE_PAGE`.
+
+    That one holds the results of all suites by itself: MLflow shows a page, but follows none of its links.
 
     Args:
         files: Content by path below the project's root, as Great Expectations wrote it.
@@ -47,7 +54,20 @@ def finish_pages(files: Mapping[str, bytes], suites: Mapping[str, bool]) -> dict
     pages = {path: _LOGO.sub(b"", content) for path, content in kept.items() if path.endswith(".html")}
     index = f"{DATA_DOCS}/index.html"
     table = _table(suites, pages).encode()
-    return {**kept, **pages, index: pages[index].replace(_CONTENT, table + _CONTENT, 1)}
+    whole = {ONE_PAGE: _one_page(suites, pages).encode()}
+    return {**kept, **pages, index: pages[index].replace(_CONTENT, table + _CONTENT, 1), **whole}
+
+
+def _one_page(suites: Mapping[str, bool], pages: Mapping[str, bytes]) -> str:
+    parts = [
+        f"<details{'' if passed else ' open'}><summary>{html.escape(name)}: {_status('span', passed)}</summary>"
+        f'<iframe loading="lazy" srcdoc="{html.escape(pages[_page_of(name, pages)].decode())}"></iframe></details>'
+        for name, passed in suites.items()
+    ]
+    return (
+        f'<!doctype html><meta charset="utf-8"><title>Data Docs</title><style>{STYLES}{_FOLDED}</style>'
+        f"<h1>Data Docs</h1><p>Great Expectations' results, a suite each.</p>{''.join(parts)}"
+    )
 
 
 def _table(suites: Mapping[str, bool], pages: Mapping[str, bytes]) -> str:
@@ -56,8 +76,16 @@ def _table(suites: Mapping[str, bool], pages: Mapping[str, bytes]) -> str:
 
 
 def _row(name: str, passed: bool, pages: Mapping[str, bytes]) -> str:
+    page = _page_of(name, pages).removeprefix(f"{DATA_DOCS}/")
+    return f'<tr><td><a href="{quote(page)}">{html.escape(name)}</a></td>{_status("td", passed)}</tr>'
+
+
+def _page_of(name: str, pages: Mapping[str, bytes]) -> str:
     # A dot in a suite's name makes a folder.
-    folder = f"validations/{name.replace('.', '/')}/"
-    page = next(path for path in pages if path.startswith(f"{DATA_DOCS}/{folder}")).removeprefix(f"{DATA_DOCS}/")
-    status = '<td class="text-success">passed</td>' if passed else '<td class="text-danger">failed</td>'
-    return f'<tr><td><a href="{quote(page)}">{html.escape(name)}</a></td>{status}</tr>'
+    folder = f"{DATA_DOCS}/validations/{name.replace('.', '/')}/"
+    return next(path for path in pages if path.startswith(folder))
+
+
+def _status(element: str, passed: bool) -> str:
+    colour, word = ("success", "passed") if passed else ("danger", "failed")
+    return f'<{element} class="text-{colour}">{word}</{element}>'

@@ -88,8 +88,8 @@ def test_where_nothing_can_be_said_the_reasons_are_the_error() -> None:
 def test_the_matrix_has_a_row_a_model() -> None:
     matrix = cross_source_matrix(judged({**SIZES, "few": (2, 2, 2)}))
     assert matrix["trained_on"].tolist() == ["a", "b", "few", "all"]
-    assert matrix["accuracy.b"].tolist() == pytest.approx([0.9, 0.9, np.nan, 0.8], nan_ok=True)
-    assert matrix["accuracy_low.b"].tolist() == pytest.approx([0.4, 0.4, np.nan, 0.4], nan_ok=True)
+    assert matrix["test.b.accuracy"].tolist() == pytest.approx([0.9, 0.9, np.nan, 0.8], nan_ok=True)
+    assert matrix["test.b.accuracy_low"].tolist() == pytest.approx([0.4, 0.4, np.nan, 0.4], nan_ok=True)
     assert matrix["problem"].tolist() == ["", "", "2 train photos, fewer than 4", ""]
 
 

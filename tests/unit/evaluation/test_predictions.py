@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from gender_pipeline.errors import EvaluationError
-from gender_pipeline.evaluation import predictions_table
+from gender_pipeline.evaluation import predictions_digest, predictions_table
 from gender_pipeline.evaluation.predictions import class_names_of, read_answers
 from prediction_tables import GENDERS, predicted_photos, split_photos
 
@@ -90,3 +90,18 @@ def test_a_label_which_is_no_class_is_refused(column: str, label: str | None) ->
 def test_a_missing_column_is_named(column: str) -> None:
     with pytest.raises(EvaluationError, match="predictions table lacks columns; expected image_id"):
         read_answers(predicted_photos(["male"], [0.5]).drop(columns=column))
+
+
+def test_the_digest_is_the_same_in_any_order_of_rows() -> None:
+    table = predictions_table(PHOTOS, GENDERS, np.array([[0.25, 0.75], [0.75, 0.25], [0.7, 0.3]]))
+    assert predictions_digest(table.sample(frac=1, random_state=1)) == predictions_digest(table)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("label", "male"), ("image_id", "z"), ("p_male", np.float32(0.25000003))]
+)
+def test_another_photo_label_or_last_bit_of_a_probability_is_another_digest(column: str, value: object) -> None:
+    table = predictions_table(PHOTOS, GENDERS, np.array([[0.25, 0.75], [0.75, 0.25], [0.7, 0.3]]))
+    changed = table.copy()
+    changed.loc[1, column] = value
+    assert predictions_digest(changed) != predictions_digest(table)

@@ -26,14 +26,14 @@ def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlflow")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     mlflow.create_experiment("children", artifact_location=str(folder))
-    mlflow.set_experiment("children")
     yield mlflow.MlflowClient()
     mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture
-def parent(client):  # noqa: ARG001 the database must be there first
-    with mlflow.start_run(log_system_metrics=False) as run:
+def parent(client):
+    experiment = client.get_experiment_by_name("children").experiment_id
+    with mlflow.start_run(experiment_id=experiment, log_system_metrics=False) as run:
         yield run.info.run_id
 
 
@@ -56,6 +56,16 @@ def test_settings_of_a_recipe_are_called_as_in_every_other_run(client, parent) -
     ChildRuns().log(TRIALS, TRIAL)
     params = children_of(client, parent)["trial_00"].data.params
     assert params == {"recipe.optimizer.learning_rate": "0.01", "test_fold": "0"}
+
+
+def test_a_child_of_the_same_recipe_has_its_other_settings_too(client, parent) -> None:
+    kind = TRIAL.model_copy(update={"same_recipe": True})
+    params = {"recipe.optimizer.learning_rate": 0.5, "recipe.seed": 7}
+    children = ChildRuns(params=params)
+    children.log(TRIALS, kind)
+    children.log(CURVES, CURVE)
+    logged = children_of(client, parent)["trial_00"].data.params
+    assert logged == {"recipe.optimizer.learning_rate": "0.01", "recipe.seed": "7", "test_fold": "0"}
 
 
 def test_a_row_with_a_problem_is_a_failed_child_that_says_why(client, parent) -> None:

@@ -33,6 +33,7 @@ def catalog(tmp_path) -> DataCatalog:
             "parameters": MemoryDataset(PARAMETERS),
             "quarantine": FileDataset(filepath=str(tmp_path / "quarantine.csv"), metadata={"mlflow": "validation"}),
             "trials": FileDataset(filepath=str(tmp_path / "trials.csv"), metadata=children),
+            "registered_model": FileDataset(filepath=str(tmp_path / "registered_model.json")),
             "data_docs": FolderDataset(filepath=str(tmp_path / "gx"), metadata=docs),
             "pictures": FolderDataset(filepath=str(tmp_path / "pictures"), metadata={"mlflow": "evaluation/pictures"}),
         }
@@ -44,10 +45,10 @@ def hooks(tmp_path, catalog):
     """Return hooks in an open run, as `MlflowRun` leaves it."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    mlflow.set_experiment(experiment_id=mlflow.create_experiment("test", artifact_location=(tmp_path / "a").as_uri()))
+    experiment = mlflow.create_experiment("test", artifact_location=(tmp_path / "a").as_uri())
     hooks = TrackingHooks()
     hooks.after_context_created(SimpleNamespace(project_path=tmp_path))
-    with mlflow.start_run(run_name="__default__", log_system_metrics=False):
+    with mlflow.start_run(experiment_id=experiment, run_name="__default__", log_system_metrics=False):
         hooks.before_pipeline_run({"env": "smoke", "pipeline_names": None}, catalog)
         yield hooks
     mlflow.set_tracking_uri(before)
@@ -77,9 +78,15 @@ def test_a_run_is_named_and_described_and_its_params_are_those_of_the_recipe(hoo
 
 
 def test_a_run_of_some_chapters_is_named_after_them(hooks, catalog) -> None:
-    hooks.before_pipeline_run({"env": None, "pipeline_names": ["search", "evaluation"]}, catalog)
-    assert current().data.tags["mlflow.runName"] == "tiny (base): search, evaluation"
-    assert current().data.tags["pipelines"] == "search,evaluation"
+    hooks.before_pipeline_run({"env": None, "pipeline_names": {"search", "evaluation"}}, catalog)
+    assert current().data.tags["mlflow.runName"] == "tiny (base): evaluation, search"
+    assert current().data.tags["pipelines"] == "evaluation,search"
+
+
+def test_a_run_is_named_after_what_was_asked_of_the_recipe(hooks, catalog) -> None:
+    asked = {"recipe": "tiny", "training": {"seed": 2, "head": {"dropout": 0.5}}, "force": True}
+    hooks.before_pipeline_run({"env": None, "pipeline_names": None, "runtime_params": asked}, catalog)
+    assert current().data.tags["mlflow.runName"] == "tiny (base): seed=2, head.dropout=0.5"
 
 
 def test_no_tag_says_where_programs_are_on_this_machine(hooks) -> None:  # noqa: ARG001
@@ -109,6 +116,21 @@ def test_the_rows_of_a_table_are_child_runs_that_the_description_counts(hooks, c
         [current().info.experiment_id], f"tags.mlflow.parentRunId = '{current().info.run_id}'"
     )
     assert [child.data.metrics for child in children] == [{"training/val_loss": 0.5}]
+
+
+def test_a_version_says_which_run_it_comes_from_however_often_it_is_proposed(hooks, catalog, tmp_path) -> None:
+    client, run_id = mlflow.MlflowClient(), mlflow.active_run().info.run_id
+    client.create_registered_model("m")
+    client.create_model_version("m", (tmp_path / "model").as_uri(), run_id, description="# card")
+    answer = {"name": "m", "version": "1", "run_id": run_id, "aliases": [], "passed": True, "reasons": []}
+    for _ in range(2):
+        save(hooks, catalog, "registered_model", answer)
+    text = client.get_model_version("m", "1").description
+    assert text.startswith("# card\n\n## Where it comes from\n\n- Run [tiny (smoke)](#/experiments/")
+    assert text.count("Where it comes from") == 1
+    assert "- Commit unknown" in text
+    hooks.after_pipeline_run()
+    assert current().data.tags["mlflow.note.content"].startswith("Gate **passed**: [m version 1]")
 
 
 def test_what_a_run_starts_from_is_logged_unless_it_made_it(hooks) -> None:

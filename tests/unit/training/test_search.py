@@ -49,9 +49,10 @@ class Trainer:
 
 
 def run(trainer: Trainer | None = None, **settings: Any) -> Found:
-    return search(
+    *_, found = search(
         RECIPE, SearchSettings(**{"space": {"optimizer.learning_rate": RATES}, **settings}), trainer or Trainer()
     )
+    return found
 
 
 def test_the_lowest_validation_loss_wins_and_its_values_are_in_the_model() -> None:
@@ -79,9 +80,18 @@ def test_the_kept_epoch_is_one_of_the_last_phase() -> None:
     assert run(trainer=two_phases).trials["best_epoch"].unique() == [3]
 
 
-def test_curves_have_the_names_that_mlflow_shows_those_of_a_single_training_under() -> None:
+def test_after_each_trial_there_is_what_was_found_until_then() -> None:
+    settings = SearchSettings(space={"optimizer.learning_rate": [9.0, *RATES]})
+    steps = list(search(RECIPE, settings, Trainer(limit=1.0)))
+    # Nothing is found before a first trial has succeeded.
+    assert [len(found.trials) for found in steps] == [2, 3, 4]
+    assert [found.model.recipe.optimizer.learning_rate for found in steps] == [0.01, 0.001, 0.001]
+    assert [found.trials["chosen"].sum() for found in steps] == [1, 1, 1]
+
+
+def test_curves_are_the_histories_of_all_trials() -> None:
     curves = run().curves
-    assert curves.columns.tolist()[:4] == ["trial", "epoch", "training.phase", "training.loss"]
+    assert curves.columns.tolist() == ["trial", *HISTORY_COLUMNS]
     assert curves.groupby("trial")["epoch"].apply(list).tolist() == [[1, 2, 3]] * 3
 
 
@@ -211,7 +221,7 @@ def test_the_best_model_is_the_one_that_its_recipe_gives_and_features_are_comput
         cache=FeatureCache(tmp_path),
     )
     settings = SearchSettings(space={"optimizer.learning_rate": [1e-4, 0.01]})
-    found = search(recipe, settings, trainer)
+    *_, found = search(recipe, settings, trainer)
     assert found.trials["chosen"].tolist() == [False, True]
     assert len(album.asked) == len(set(album.asked)) == 36
     plain, history = trainer(with_values(recipe, {"optimizer.learning_rate": 0.01}))

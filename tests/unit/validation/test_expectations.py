@@ -1,3 +1,4 @@
+import html
 import json
 import logging
 import re
@@ -86,7 +87,7 @@ def test_the_index_of_the_data_docs_lists_every_suite_without_a_network(passed: 
 
 def test_the_pages_hold_no_beacon_no_moving_pictures_and_no_path_of_this_machine(passed: Any) -> None:
     pages = {name: content for name, content in passed[1].items() if name.endswith(".html")}
-    assert len(pages) == 7
+    assert len(pages) == 8
     assert not any(b"dataContextId" in content for content in pages.values())
     assert not any(tempfile.gettempdir().encode() + b"/" in content for content in passed[1].values())
     assert not any(name.endswith(".gif") or name.startswith("/") for name in passed[1])
@@ -175,3 +176,13 @@ def test_the_numbers_of_a_source_are_these(make_manifest: Any) -> None:
         "mixed_label_share": pytest.approx(1 / 6),
         "fewest_subjects_a_class": 1,
     }
+
+
+def test_one_page_holds_the_results_of_all_suites_by_itself(passed: Any) -> None:
+    page = passed[1]["data_docs/data_docs.html"].decode()
+    names = re.findall(r'<summary>([^<]+): <span class="text-success">passed</span></summary>', page)
+    assert names == ["photos of celeba", "photos of v1.2 &lt;muct&gt;", "all photos"]
+    frames = re.findall(r'<iframe loading="lazy" srcdoc="([^"]+)"></iframe>', page)
+    assert [html.unescape(frame).lstrip().startswith("<!DOCTYPE html>") for frame in frames] == [True] * 3
+    # Folded where there is nothing to see.
+    assert "<details open>" not in page

@@ -20,9 +20,10 @@ def create_pipeline() -> Pipeline:
                     "classes": "params:classes",
                     "settings": "params:search",
                 },
-                ["trials", "trial_curves", "model", "history"],
+                ["trials", "trial_curves", "search_result"],
                 name="search_settings",
             ),
+            Node(nodes.keep_best, "search_result", ["model", "history"], name="keep_best"),
         ],
         tags="search",
     )
