@@ -27,6 +27,7 @@ MODEL = "gender-classifier"
 RUNS = int(os.environ.get("RUNS_A_CLONE", "2"))
 SEEDS = {"ada": range(100, 100 + RUNS), "bob": range(200, 200 + RUNS)}
 OWN_PHOTOS = "sample.n_subjects=0,raw_root=data/raw/own"
+FAST = "training.image_size_px=64,training.epochs=2,evaluation.n_bootstrap=100"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def history(team) -> Team:
 
     def work(who: str) -> None:
         for seed in SEEDS[who]:
-            parameters = f"{OWN_PHOTOS},force=true,training.seed={seed}"
+            parameters = f"{OWN_PHOTOS},{FAST},force=true,training.seed={seed}"
             team.run(who, "kedro", "run", "--env", "smoke", "--params", parameters)
 
     with ThreadPoolExecutor(len(SEEDS)) as pool:
