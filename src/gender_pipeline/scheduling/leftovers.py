@@ -25,6 +25,11 @@ def sweep(places: Iterable[Path]) -> list[Path]:
     return _remove({leftover for place in places for leftover in (*_beside(place), *_inside(place))})
 
 
+def sweep_notes(folder: Path) -> list[Path]:
+    """As `sweep`, for what lies directly in a folder that is all ours."""
+    return _remove({path for path in folder.glob(".*") if _TEMPORARY.fullmatch(path.name)})
+
+
 def sweep_beside(place: Path) -> list[Path]:
     """As `sweep`, for a folder that holds the files of others."""
     return _remove(set(_beside(place)))

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gender_pipeline.errors import RunError
 from gender_pipeline.files import write_text
+from gender_pipeline.scheduling.leftovers import sweep_notes
 from gender_pipeline.schema import Settings
 
 LOCK_FILE: Final = ".run.lock"
@@ -65,6 +66,8 @@ class RunLock:
             self._lock.acquire()
         except Timeout as error:
             raise self._refusal(_read_holder(self._folder / HOLDER_FILE)) from error
+        # Killed while it wrote who it is, a holder has left no note but a half one.
+        sweep_notes(self._folder)
         return _read_holder(self._folder / HOLDER_FILE)
 
     def announce(self, command: str) -> Holder:

@@ -84,3 +84,15 @@ def test_a_damaged_note_of_a_holder_names_nobody(tmp_path, text) -> None:
 def test_a_session_is_named_by_host_process_and_time(tmp_path) -> None:
     holder = RunLock(tmp_path).announce("kedro run")
     assert holder.session == f"{holder.host}:{os.getpid()}:{holder.since}"
+
+
+def test_half_written_notes_of_a_killed_process_are_swept(tmp_path) -> None:
+    for name in ("..run.json.oyhhz1nt.json", ".last_run.json.abcd1234.json"):
+        (tmp_path / name).write_text("{")
+    kept = (tmp_path / "last_run.json", tmp_path / ".images-files.json")
+    for path in kept:
+        path.write_text("{}")
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    lock.release()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".images-files.json", ".run.lock", "last_run.json"]
