@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -23,10 +24,8 @@ import pytest
 
 from killing import END, START
 
-pytestmark = pytest.mark.long
-
 CHAPTERS = (START, "manifest", "validation", "splitting", "training", "evaluation", "registration", END)
-N_KILLS = int(os.environ.get("N_KILLS", "16"))
+N_KILLS = int(os.environ.get("N_KILLS", "104"))
 SEED = int(os.environ.get("KILL_SEED", "0"))
 KILLS_A_ROUND = 8
 AT_ANY_TIME = 4  # each fourth kill comes after some seconds, wherever that may be
@@ -133,7 +132,7 @@ def check_clean(project: Path) -> None:
     assert not locks, f"git is locked: {locks}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def clones(copy_project, run, tmp_path_factory) -> tuple[Path, Path]:
     """Give two equal clones; the first is killed, the second is not."""
     killed = copy_project("killed")
@@ -145,18 +144,28 @@ def clones(copy_project, run, tmp_path_factory) -> tuple[Path, Path]:
     return killed, calm
 
 
-def test_no_kill_breaks_anything(clones, tmp_path) -> None:
+@pytest.fixture
+def runners(clones, tmp_path) -> Iterator[tuple[Runner, Runner]]:
+    """Give what runs the clone that is killed, and the calm one."""
+    both = tuple(Runner(clone, tmp_path) for clone in clones)
+    yield both
+    for runner in both:
+        runner.process.kill()
+
+
+@pytest.mark.parametrize("n_kills", [3, pytest.param(N_KILLS, marks=pytest.mark.long)])
+def test_no_kill_breaks_anything(clones, runners, n_kills) -> None:
     draw = random.Random(SEED)  # noqa: S311 no secret
-    killed, calm = Runner(clones[0], tmp_path), Runner(clones[1], tmp_path)
+    killed, calm = runners
     usual = dict.fromkeys(CHAPTERS, 10)
     kills: Counter[str] = Counter()
     resumed, held, number, whole_s = 0, set[str](), 1000 * SEED, 60.0
-    while sum(kills.values()) < N_KILLS:
+    while sum(kills.values()) < n_kills:
         number += 1
         reference = calm(number)
         assert reference["status"] == 0, calm.log.read_text()[-3000:]
         usual |= reference["counts"]
-        for n in range(min(KILLS_A_ROUND, N_KILLS - sum(kills.values()))):
+        for n in range(min(KILLS_A_ROUND, n_kills - sum(kills.values()))):
             chapter = CHAPTERS[(n + number) % len(CHAPTERS)]
             # A run that goes on from an earlier one changes less: as many kills early in a chapter as late in it.
             when = {"chapter": chapter, "event": round(usual[chapter] ** draw.random())}
@@ -182,5 +191,5 @@ def test_no_kill_breaks_anything(clones, tmp_path) -> None:
         assert n_versions == query(clones[1], "select count(*) from model_versions")[0][0]
         resumed = killed.log.read_text(errors="replace").count("the training goes on after epoch")
     print(f"{sum(kills.values())} kills, {number % 1000} rounds, {resumed} trainings resumed: {dict(kills)}")
-    assert set(kills) >= set(CHAPTERS) - {START, END} or N_KILLS < 50
-    assert resumed > 0 or N_KILLS < 50
+    assert set(kills) >= set(CHAPTERS) - {START, END} or n_kills < 50
+    assert resumed > 0 or n_kills < 50

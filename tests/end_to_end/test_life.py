@@ -14,6 +14,8 @@ import yaml
 
 from .conftest import ENVIRONMENT
 
+pytestmark = pytest.mark.long
+
 RUN = ("kedro", "run", "--env", "smoke")
 FORCED = (*RUN, "--params", "force=true")
 # What `notify` calls: it appends the event and the variables that it was given.
