@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def clone(copy_project, run):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,9 @@ class Runner:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         answer = json.loads(self._answer())
-        found = json.loads(self.report.read_text()) if self.report.exists() else {}
+        found: dict[str, Any] = {}
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # killed before it left word, or while it did
+            found = json.loads(self.report.read_text())
         return {"chapter": "", "counts": {}, "what": "any time", **found, **answer}
 
     def _answer(self) -> str:

@@ -39,6 +39,8 @@ def tags(project, tmp_path):
     """Return a function that calls the hooks inside of an MLflow run, and gives that run's tags."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.create_experiment("captures", artifact_location=str(tmp_path))
+    mlflow.set_experiment("captures")
 
     def call_hooks(pipeline: Pipeline, n_subjects: int = 0) -> dict[str, str]:
         parameters = {"recipe": "quickstart", "sample": {"n_subjects": n_subjects}}

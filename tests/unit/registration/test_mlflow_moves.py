@@ -231,7 +231,7 @@ while not Path("stop").exists():
 
 
 def test_promotions_at_the_same_time_do_not_lose_one_another(server, client) -> None:
-    times = 12
+    times = 4
     racers = [start(server, RACE, version, str(times)) for version in ("1", "2", "3")]
     watcher = start(server, WATCH)
     while len(list(server.glob("ready?"))) < 4:
