@@ -93,6 +93,8 @@ class Recipe(Settings):
         backbone: A key of `zoo.SPECS`.
         weights: `imagenet`, `none` for random ones, or the path of a weights file.
         image_size_px: Side of the square images the network sees, in pixels.
+        crop: What the photos it is trained on were cut to, and so what is done with a photo that is to be answered:
+            `face`, every face in it is found and cut out; `none`, it is taken as it is.
         framing: What of a photo becomes that square: `square`, its centre; `whole`, all of it, made narrower or wider.
         trainable: What is trained in the last phase: `head`, a block of the backbone (it and everything after it), or
             `all`.
@@ -114,6 +116,7 @@ class Recipe(Settings):
     backbone: str
     weights: str = IMAGENET
     image_size_px: int = Field(ge=32, le=512)
+    crop: Literal["none", "face"] = "none"
     framing: Framing = "square"
     trainable: str = HEAD
     phases: tuple[Phase, ...] = ()

@@ -1,1 +1,1 @@
-"""Export: the predictor (`predictor`), and the same as an MLflow model (`pyfunc`)."""
+"""Export: the predictor (`predictor`), the networks it runs (`networks`), and it as an MLflow model (`pyfunc`)."""

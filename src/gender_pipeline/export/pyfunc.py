@@ -27,7 +27,7 @@ class PhotoClassifier(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load network, preprocessing and label names."""
-        self.predictor = Predictor(TrainedModel.load(Path(context.artifacts["model"])))
+        self.predictor = Predictor.of(TrainedModel.load(Path(context.artifacts["model"])))
 
     def predict(  # MLflow names the arguments
         self,
@@ -38,7 +38,7 @@ class PhotoClassifier(PythonModel):
         """Return `label` and `probability` (float64 in [0, 1]) of N photos; column `image` holds their bytes."""
         probabilities = self.predictor.predict(list(model_input["image"]))
         best = probabilities.argmax(axis=1)
-        labels = [self.predictor.model.class_names[index] for index in best]
+        labels = [self.predictor.class_names[index] for index in best]
         return pd.DataFrame({"label": labels, "probability": probabilities.max(axis=1).astype("float64")})
 
 

@@ -34,7 +34,7 @@ def predictor() -> Predictor:
     optimizer = {"learning_rate": 0.1}
     fields = {"name": "tiny", "backbone": "efficientnet_lite0", "image_size_px": SIZE_PX, "optimizer": optimizer}
     recipe = Recipe(**fields, epochs=1, batch_size=1, patience=1, seed=0)
-    return Predictor(TrainedModel(network, recipe, ("a", "b", "c"), "pooled", weights_digest(network)))
+    return Predictor.of(TrainedModel(network, recipe, ("a", "b", "c"), "pooled", weights_digest(network)))
 
 
 @pytest.mark.parametrize("n_photos", [1, 2, 32, 33, 70])
@@ -43,7 +43,7 @@ def test_every_photo_gets_the_probabilities_of_its_own_pixels(predictor: Predict
     pixels = np.stack([decode_rgb(data, SIZE_PX) for data in photos]).astype(np.float32)
     found = predictor.predict(photos)
     assert (found.dtype, found.shape) == (np.float32, (n_photos, 3))
-    np.testing.assert_allclose(found, predictor.model.network(pixels), atol=1e-6)
+    np.testing.assert_allclose(found, predictor.network(pixels), atol=1e-6)
 
 
 def test_each_row_sums_to_one(predictor: Predictor) -> None:
