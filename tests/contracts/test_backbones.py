@@ -8,6 +8,12 @@ import pytest
 from gender_pipeline.recipes import ALL, HEAD
 from gender_pipeline.zoo import SPECS, BackboneSpec, build_backbone, cut, weights_digest
 
+# One of each kind; the others take a minute and a half, and CI runs them.
+BY_DEFAULT = ("efficientnet_lite0", "mobilenet_v2", "vgg_face")
+PARAMS = [
+    pytest.param(spec, id=name, marks=[] if name in BY_DEFAULT else pytest.mark.long) for name, spec in SPECS.items()
+]
+
 
 def random_pixels(spec: BackboneSpec) -> np.ndarray:
     """Give two random images of the least size that leaves the last map more than one point."""
@@ -15,7 +21,7 @@ def random_pixels(spec: BackboneSpec) -> np.ndarray:
     return np.random.default_rng(5).integers(0, 256, (2, size_px, size_px, 3)).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=SPECS.values(), ids=SPECS)
+@pytest.fixture(scope="module", params=PARAMS)
 def spec(request: pytest.FixtureRequest) -> BackboneSpec:
     return request.param
 

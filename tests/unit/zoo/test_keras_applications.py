@@ -14,7 +14,12 @@ from gender_pipeline.zoo.build import scaled_pixels
 from gender_pipeline.zoo.keras_applications import load_application
 from gender_pipeline.zoo.weights_files import KerasWeights
 
-PUBLISHED = [spec for spec in SPECS.values() if isinstance(spec.weights, KerasWeights)]
+# Two by default; the others take a minute, and CI runs them.
+PUBLISHED = [
+    pytest.param(spec, id=name, marks=[] if name in ("vgg16", "mobilenet_v2") else pytest.mark.long)
+    for name, spec in SPECS.items()
+    if isinstance(spec.weights, KerasWeights)
+]
 # Where Keras keeps the preprocessing of each network; the last three are their networks' own first layers.
 MODULES = {
     "inception_v3": "inception_v3",
@@ -27,7 +32,7 @@ MODULES = {
 }
 
 
-@pytest.fixture(params=PUBLISHED, ids=lambda spec: spec.name)
+@pytest.fixture(params=PUBLISHED)
 def spec(request: pytest.FixtureRequest) -> BackboneSpec:
     return request.param
 
