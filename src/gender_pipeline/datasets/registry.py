@@ -8,6 +8,7 @@ from kedro.io import AbstractDataset
 
 from gender_pipeline.files import write_text
 from gender_pipeline.registration import Champion, Proposal
+from gender_pipeline.registration.mlflow_models import FetchedModel
 
 
 class ChampionDataset(AbstractDataset[None, Champion | None]):
@@ -34,6 +35,34 @@ class ChampionDataset(AbstractDataset[None, Champion | None]):
 
     def _describe(self) -> dict[str, Any]:
         return {"model_name": self.model_name}
+
+
+class ProductionDataset(AbstractDataset[None, FetchedModel]):
+    """The files of the version that holds `production`.
+
+    Args:
+        model_name: Name in the model registry.
+        filepath: Folder that keeps the versions fetched last.
+        metadata: Free-form.
+    """
+
+    def __init__(self, *, model_name: str, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self.model_name = model_name
+        self.path = Path(filepath)
+        self.metadata = metadata or {}
+
+    def load(self) -> FetchedModel:
+        """Fetch the version's files; RegistrationError where nothing holds `production`."""
+        from gender_pipeline.registration.mlflow_models import fetch_model
+
+        return fetch_model(self.model_name, "@production", self.path)
+
+    def save(self, data: None) -> None:
+        """Refuse: production is a matter of promotion."""
+        raise NotImplementedError("the production model is read-only; promote a version instead")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"model_name": self.model_name, "filepath": str(self.path)}
 
 
 class RegistryDataset(AbstractDataset[Proposal, dict[str, Any]]):

@@ -1,10 +1,18 @@
 """From raw archives to a shard folder; what has not changed is neither read nor written."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from gender_pipeline.errors import ImageError
+from gender_pipeline.images.decode import map_ahead
+from gender_pipeline.images.faces import FACES_VERSION, cut_faces
 from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
-from gender_pipeline.sources import SourcesSettings, known_digests, read_photos, source_digest
+from gender_pipeline.schema import Photo
+from gender_pipeline.sources import SourceSettings, SourcesSettings, known_digests, read_photos, source_digest
+
+NO_FACE = "no face"
 
 
 def ingest(folder: Path, *, root: Path, sources: SourcesSettings, settings: ShardSettings) -> ShardStore:
@@ -24,8 +32,32 @@ def ingest(folder: Path, *, root: Path, sources: SourcesSettings, settings: Shar
         SourceError: The root or a data set is missing or damaged.
     """
     with known_digests(folder.with_name(f".{folder.name}-files.json")) as digest_of:
-        photos = {
-            name: SourcePhotos(source_digest(root, data_set, digest_of), partial(read_photos, root, data_set))
-            for name, data_set in sources.data_sets.items()
-        }
+        photos = {name: _photos(root, data_set, digest_of) for name, data_set in sources.data_sets.items()}
     return update_shards(folder, photos, settings)
+
+
+def crop_to_face(photo: Photo) -> Photo:
+    """Replace a whole photo by the crop of its largest face, whose place becomes `box`.
+
+    One without a face gets the problem `no face`; one that cannot be decoded stays as it is, and the checks say why.
+    """
+    if photo.problem:
+        return photo
+    try:
+        faces = cut_faces(photo.data)
+    except ImageError:
+        return photo
+    if not faces:
+        return replace(photo, problem=NO_FACE)
+    return replace(photo, data=faces[0].data, box=faces[0].box)
+
+
+def _photos(root: Path, settings: SourceSettings, digest_of: Callable[[Path], str]) -> SourcePhotos:
+    digest = source_digest(root, settings, digest_of)
+    if settings.crop == "none":
+        return SourcePhotos(digest, partial(read_photos, root, settings))
+    return SourcePhotos(f"{digest} faces {FACES_VERSION}", partial(_cropped, root, settings))
+
+
+def _cropped(root: Path, settings: SourceSettings) -> Iterator[Photo]:
+    return map_ahead(crop_to_face, read_photos(root, settings))

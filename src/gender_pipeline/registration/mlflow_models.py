@@ -4,10 +4,13 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gender_pipeline.errors import RegistrationError
 from gender_pipeline.files import atomic_folder
 from gender_pipeline.registration.mlflow_client import find_version
+
+_KEPT: Final = 3  # versions on disk: the one asked for and those before it, for a rollback
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +70,14 @@ def fetch_model(name: str, reference: str, folder: Path) -> FetchedModel:
                 received=f"{type(error).__name__}: {error}"[:300],
                 remedy="reach the artifact store, or restore what was removed from it",
             ) from error
+    destination.touch()
+    _sweep(folder)
     commit = version.tags.get("run.commit", version.tags.get("git.commit", ""))
     return FetchedModel(destination, name, number, commit, str(version.description or ""))
+
+
+def _sweep(folder: Path) -> None:
+    """Delete the versions that were asked for the longest ago."""
+    versions = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns, reverse=True)[_KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)

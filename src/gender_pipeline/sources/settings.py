@@ -1,6 +1,6 @@
 """What `conf/` says of one data set, and of all of them."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,8 @@ class SourceSettings(Settings):
         publishable: Whether its photos may be shown: None follows the reader's rule, True and False hold for all.
         subject_pattern: folder: regular expression, searched in a photo's name, whose one group is the subject's id;
             None makes every photo its own subject.
+        crop: `face` where the photos are whole ones, as people take them: each is replaced by the crop of its largest
+            face. `none` where they are aligned already, or show no faces.
         limits: What an archive may hold at most.
     """
 
@@ -26,6 +28,7 @@ class SourceSettings(Settings):
     label: tuple[str, ...] = Field(("Male",), min_length=1)
     publishable: bool | None = None
     subject_pattern: str | None = None
+    crop: Literal["none", "face"] = "none"
     limits: ArchiveLimits = ArchiveLimits()
 
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 import layouts
+from drawn_faces import encoded, group
 from gender_pipeline.errors import SourceError
 from gender_pipeline.images import rows, shards
+from gender_pipeline.images.faces import cut_faces
 from gender_pipeline.images.ingest import ingest
 from gender_pipeline.images.shards import ShardSettings, ShardStore
 from gender_pipeline.schema import Photo
@@ -97,3 +99,29 @@ def test_a_row_that_gets_its_photo_is_replaced_by_it(tmp_path) -> None:
 def test_a_missing_raw_root_is_an_error_that_names_it(tmp_path) -> None:
     with pytest.raises(SourceError, match=r"the raw root .*nowhere does not exist"):
         run(tmp_path / "nowhere", tmp_path / "images")
+
+
+def test_of_whole_photos_the_store_holds_the_faces(tmp_path) -> None:
+    whole = {f"{label}/{label}.png": encoded(group([(200 + 100 * code, 50)]), "PNG") for code, label in enumerate("ab")}
+    for name, data in (whole | {"a/none.jpg": encoded(group([])), "b/broken.jpg": b"text"}).items():
+        path = tmp_path / "raw" / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    sources = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own", crop="face")})
+    store = run(tmp_path / "raw", tmp_path / "images", sources)
+    rows = store.manifest().set_index("name")
+    assert rows["problem"].dropna().to_dict() == {
+        "a/none.jpg": "no face",
+        "b/broken.jpg": "not an image: neither JPEG, PNG, BMP nor WebP",
+    }
+    stored = dict(store.images([rows.loc[name, "image_id"] for name in whole]))
+    for name, data in whole.items():
+        (crop,) = cut_faces(data)
+        assert stored[rows.loc[name, "image_id"]] == crop.data
+        assert tuple(rows.loc[name, "box"]) == crop.box
+
+
+def test_photos_that_are_to_be_cropped_from_now_on_are_read_anew(raw, tmp_path) -> None:
+    assert set(run(raw, tmp_path / "images").manifest()["problem"]) == {None}
+    whole = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own", crop="face")})
+    assert set(run(raw, tmp_path / "images", whole).manifest()["problem"]) == {"no face"}
