@@ -1,9 +1,11 @@
 """The other door, `gender-pipeline`: everything that is no pipeline. Kedro and MLflow are imported when needed."""
 
+import os
+
 import click
 
 from gender_pipeline import __version__
-from gender_pipeline.commands import clean, data, registry, reproduce, schedule, weights
+from gender_pipeline.commands import clean, data, predict, registry, reproduce, schedule, weights
 from gender_pipeline.errors import GenderPipelineError
 
 
@@ -27,7 +29,7 @@ COMMANDS = (
     data.sample,
     data.accept_corrections,
     weights.convert_weights,
-    weights.predict,
+    predict.predict,
     registry.models,
     registry.promote,
     registry.rollback,
@@ -37,6 +39,7 @@ COMMANDS = (
     schedule.schedule,
     clean.clean,
 )
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's greetings are no part of an answer
 for command in COMMANDS:
     main.add_command(command)
 

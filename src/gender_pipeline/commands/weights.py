@@ -1,5 +1,6 @@
 """Commands on weights of backbones: convert published ones, look at what they see."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -39,18 +40,14 @@ def convert_weights(backbone: str, source: Path, destination: Path, color_order:
     click.echo(f"wrote {destination}; in a recipe: `backbone: {name}` and `weights: {destination}`")
 
 
-@click.command(epilog="Example: gender-pipeline predict --imagenet photo.jpg other.png --backbone efficientnet_lite2")
-@click.argument("photos", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--imagenet", is_flag=True, help="Name the 5 most probable ImageNet classes: a check of the weights.")
-@click.option("--backbone", default="efficientnet_lite0", show_default=True, help="Which backbone sees the photos.")
-def predict(photos: tuple[Path, ...], imagenet: bool, backbone: str) -> None:
-    """Print what is seen in PHOTOS (JPEG, PNG, BMP or WebP), a row each."""
+def print_imagenet(photos: Sequence[Path], backbone: str) -> None:
+    """Print the 5 most probable ImageNet classes of photos, a row each: a check of a backbone's weights."""
     from gender_pipeline.zoo import SPECS
 
-    if not imagenet:
-        raise click.UsageError("say what is to be predicted: --imagenet")
     if backbone not in SPECS:
         raise click.BadParameter(f"{backbone!r} is not one of {', '.join(SPECS)}", param_hint="--backbone")
+    if folders := [str(path) for path in photos if not path.is_file()]:
+        raise click.BadParameter(f"--imagenet takes photos, not {', '.join(folders)}", param_hint="PATH")
     import pandas as pd
 
     from gender_pipeline.zoo.imagenet import classify_imagenet

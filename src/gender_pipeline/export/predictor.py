@@ -140,14 +140,14 @@ class Predictor:
             photos = [data] if cuts is None else [cut.data for cut in cuts]
             pixels = [decode_rgb(photo, self.image_size_px, self.framing) for photo in photos]
         except ImageError as error:
-            return Prepared(self._nothing(), problem=_reason(error))
+            return Prepared(self.no_pixels, problem=_reason(error))
         if not pixels:
-            return Prepared(self._nothing(), problem=NO_FACE)
+            return Prepared(self.no_pixels, problem=NO_FACE)
         return Prepared(np.stack(pixels), tuple(cut.box for cut in cuts or ()))
 
     def answer_prepared(self, batch: Sequence[Prepared]) -> list[PhotoAnswer]:
         """Answer prepared photos in one pass of the network."""
-        probabilities = self.classify(np.concatenate([self._nothing(), *(photo.pixels for photo in batch)]))
+        probabilities = self.classify(np.concatenate([self.no_pixels, *(photo.pixels for photo in batch)]))
         answers, start = [], 0
         for photo in batch:
             rows = probabilities[start : start + len(photo.pixels)]
@@ -162,7 +162,9 @@ class Predictor:
         answers = [self.network(part.astype(np.float32)) for part in parts]
         return np.concatenate([np.empty((0, len(self.class_names)), np.float32), *answers])
 
-    def _nothing(self) -> NDArray[np.uint8]:
+    @property
+    def no_pixels(self) -> NDArray[np.uint8]:
+        """(0, S, S, 3) uint8: what there is to see of a photo with a problem."""
         return np.empty((0, self.image_size_px, self.image_size_px, 3), np.uint8)
 
     def _decode(self, position: int, photo: bytes) -> NDArray[np.uint8]:

@@ -47,7 +47,8 @@ def fetch_model(name: str, reference: str, folder: Path) -> FetchedModel:
     Args:
         name: Name in the registry.
         reference: A number, or an alias such as `@production`.
-        folder: Where the version gets its folder, named by its number.
+        folder: Where the version gets its folder, named by its number and its run: numbers of another registry are
+            other models.
 
     Raises:
         RegistrationError: There is no such version, or its files cannot be had.
@@ -57,7 +58,7 @@ def fetch_model(name: str, reference: str, folder: Path) -> FetchedModel:
 
     number = version_of(name, reference)
     version = MlflowClient().get_model_version(name, number)
-    destination = folder / number
+    destination = folder / f"{number}-{version.run_id}"
     if not destination.is_dir():
         try:
             with tempfile.TemporaryDirectory() as scratch, atomic_folder(destination) as temporary:
@@ -78,6 +79,6 @@ def fetch_model(name: str, reference: str, folder: Path) -> FetchedModel:
 
 def _sweep(folder: Path) -> None:
     """Delete the versions that were asked for the longest ago."""
-    versions = [path for path in folder.iterdir() if path.is_dir() and path.name.isdecimal()]
+    versions = [path for path in folder.glob("[0-9]*-*") if path.is_dir()]
     for path in sorted(versions, key=lambda path: path.stat().st_mtime_ns, reverse=True)[_KEPT:]:
         shutil.rmtree(path, ignore_errors=True)

@@ -100,4 +100,4 @@ def test_the_command_without_photos_is_used_wrongly(arguments: list[str]) -> Non
 
 def test_the_command_has_help_with_an_example() -> None:
     answer = CliRunner().invoke(main, ["predict", "--help"])
-    assert "Example: gender-pipeline predict --imagenet" in answer.output
+    assert "gender-pipeline predict --imagenet" in answer.output
