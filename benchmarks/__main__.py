@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHMARKS = ["ingest", "growth", "splitting", "frozen_prefix", "search"]
+BENCHMARKS = ["ingest", "growth", "splitting", "frozen_prefix", "search", "faces"]
 
 
 def main() -> None:

@@ -12,14 +12,15 @@ from PIL import Image, ImageOps
 
 from gender_pipeline.images.decode import load_image, to_rgb
 
-FACES_VERSION: Final = 1  # raise it when the same photo gives other crops: sources that are cropped are then read anew
+FACES_VERSION: Final = 1  # raise it when the same photo gives other crops: what is cropped is then read anew
 
-# The detector finds faces of 80 px and more: with a longer side of 640 px, those of an eighth of it. Small photos are
-# enlarged, for a face that fills them is small too.
-_WORKING_PX: Final = 640
+# The detector finds faces of 80 px and more: where the longer side has 640 px, those of an eighth of it. A photo that
+# shows none is looked at once more in twice the size, which takes four times as long.
+_WORKING_PX: Final = (640, 1280)
+# Small photos are enlarged, for a face that fills them is small too.
 _MOST_ENLARGED: Final = 2.0
-# Side of the crop in boxes. Measured on aligned photos: 1.8 in CelebA, 1.3 in age-gender.
-_MARGIN: Final = 1.5
+# Side of the crop in boxes: as in CelebA's aligned photos; in age-gender's it is 1.3 (docs/explanation/faces.md).
+_MARGIN: Final = 1.8
 _GREY: Final = (128, 128, 128)
 # A crop keeps the format of its photo, as its name does.
 _ENCODING: Final[dict[str, dict[str, Any]]] = {
@@ -66,7 +67,11 @@ def find_faces(image: Image.Image) -> list[Box]:
     Returns:
         (x, y, width, height) in pixels, which may reach over the photo's edge; the largest first.
     """
-    scale = min(_WORKING_PX / max(image.size), _MOST_ENLARGED)
+    scales = dict.fromkeys(min(size_px / max(image.size), _MOST_ENLARGED) for size_px in _WORKING_PX)
+    return next(filter(None, (_detect(image, scale) for scale in scales)), [])
+
+
+def _detect(image: Image.Image, scale: float) -> list[Box]:
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     # Averaging boxes of pixels first bounds the work by what is looked at, not by what the photo has.
     small = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)

@@ -66,7 +66,7 @@ def test_a_crop_is_a_square_around_the_face_with_its_pixels() -> None:
     pixels = np.asarray(Image.open(io.BytesIO(crop.data)))
     (x, y), side = centre(crop.box), len(pixels)
     assert pixels.shape == (side, side, 3)
-    assert side == pytest.approx(1.5 * crop.box[2], abs=1)
+    assert side == pytest.approx(1.8 * crop.box[2], abs=1)
     left, top = round(x - side / 2), round(y - side / 2)
     np.testing.assert_array_equal(pixels, np.asarray(picture)[top : top + side, left : left + side])
 
