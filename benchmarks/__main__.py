@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-BENCHMARKS = ["ingest", "growth", "splitting", "frozen_prefix", "search", "faces"]
+BENCHMARKS = ["ingest", "growth", "splitting", "frozen_prefix", "search", "faces", "predict", "serving", "export"]
 
 
 def main() -> None:

@@ -64,6 +64,18 @@ def mlflow_server(*options: str, log: Path, environment: Mapping[str, str]) -> I
         yield f"http://127.0.0.1:{port}"
 
 
+@contextmanager
+def mlflow_model_server(model_uri: str, *, log: Path, environment: Mapping[str, str]) -> Iterator[str]:
+    """Serve a registered model as MLflow does, with this environment's packages; give the server's address."""
+    port = free_port()
+    serve = [BIN / "mlflow", "models", "serve", "--model-uri", model_uri, "--env-manager", "local", "--port", str(port)]
+    # MLflow starts uvicorn through a shell, which finds it here.
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    with process(serve, log, {**environment, "PATH": path}) as running:
+        wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), running)
+        yield f"http://127.0.0.1:{port}"
+
+
 def s3(environment: Mapping[str, str]) -> Any:
     """Return a client of the store."""
     import boto3

@@ -5,7 +5,7 @@ import os
 import click
 
 from gender_pipeline import __version__
-from gender_pipeline.commands import clean, data, predict, registry, reproduce, schedule, weights
+from gender_pipeline.commands import clean, data, predict, registry, reproduce, schedule, serve, weights
 from gender_pipeline.errors import GenderPipelineError
 
 
@@ -30,6 +30,7 @@ COMMANDS = (
     data.accept_corrections,
     weights.convert_weights,
     predict.predict,
+    serve.serve,
     registry.models,
     registry.promote,
     registry.rollback,

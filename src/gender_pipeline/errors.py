@@ -84,6 +84,10 @@ class ExportError(GenderPipelineError):
     """A trained model cannot be written or read back."""
 
 
+class ServingError(GenderPipelineError):
+    """The server cannot start."""
+
+
 def examples(values: object, limit: int = 5) -> str:
     """Join at most `limit` of the values for an error message, and count the rest."""
     items = [str(value) for value in values]  # type: ignore[attr-defined]

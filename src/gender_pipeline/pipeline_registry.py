@@ -6,10 +6,12 @@ from gender_pipeline.pipelines import (
     comparison,
     cross_source,
     evaluation,
+    export,
     folds,
     label_review,
     manifest,
     registration,
+    scoring,
     search,
     splitting,
     training,
@@ -24,13 +26,15 @@ CHAPTERS = {
     "evaluation": evaluation,
     "registration": registration,
 }
-# Beside the story: they train several models, or ask people.
+# Beside the story: they train several models, ask people, or put the model in production to work.
 EXPERIMENTS = {
     "search": search,
     "comparison": comparison,
     "cross_source": cross_source,
     "folds": folds,
     "label_review": label_review,
+    "export": export,
+    "scoring": scoring,
 }
 
 

@@ -31,3 +31,9 @@ def test_a_header_says_what_it_is_what_to_expect_and_the_command(path: Path) -> 
     assert header[0].startswith(f"# {path.stem}: ")
     assert any("measured:" in line for line in header)
     assert any(f"recipe={path.stem}" in line for line in header)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_all_but_the_pedestrian_networks_see_faces(path: Path) -> None:
+    content = yaml.safe_load(path.read_text("utf-8"))["_recipes"][path.stem]
+    assert Recipe(**content).crop == ("none" if path.stem.startswith("pedestrian") else "face")

@@ -2,9 +2,18 @@
 
 import json
 import resource
+from pathlib import Path
+from zipfile import ZipFile
 
+import numpy as np
 import pandas as pd
 import pytest
+
+from gender_pipeline.export.pyfunc import PhotoClassifier
+from gender_pipeline.export.settings import ExportSettings, Tolerance
+from gender_pipeline.export.write import describe, write_exports
+from gender_pipeline.images.shards import ShardStore
+from gender_pipeline.training import TrainedModel
 
 pytestmark = pytest.mark.real_data
 
@@ -37,3 +46,58 @@ def test_the_frozen_backbone_reaches_what_the_documentation_says(evaluated) -> N
 
 def test_memory_stays_below_four_gibibytes(evaluated) -> None:  # noqa: ARG001 the run must have been
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20  # KiB, on Linux
+
+
+@pytest.fixture(scope="module")
+def answers(evaluated) -> pd.DataFrame:
+    """What the evaluation says of the test photos, by photo."""
+    rows = pd.read_parquet(evaluated / "evaluation" / "predictions.parquet")
+    return rows[rows["split"] == "test"].drop_duplicates("image_id").set_index("image_id")
+
+
+@pytest.fixture(scope="module")
+def archive(evaluated, answers, tmp_path_factory) -> Path:
+    """The test photos as somebody would hand them over."""
+    path = tmp_path_factory.mktemp("handed") / "test.zip"
+    with ZipFile(path, "w") as file:
+        for image_id, data in ShardStore(evaluated / "images").images(list(answers.index)):
+            file.writestr(f"{image_id}.jpg", data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(evaluated, tmp_path_factory) -> dict[str, Path]:
+    """The model, and its float32 exports."""
+    folder, exports = evaluated / "training" / "model", tmp_path_factory.mktemp("exports") / "model"
+    model = TrainedModel.load(folder)
+    anything = Tolerance(equal_labels=0, probability_difference=1, accuracy_loss=1)
+    settings = ExportSettings(
+        formats=("onnx", "float32"), tolerances=dict.fromkeys(("keras", "onnx", "float32"), anything)
+    )
+    about, photos = describe(model, name="real", version="", commit=""), np.empty((0, 160, 160, 3), np.uint8)
+    write_exports(exports, model_folder=folder, settings=settings, photos=photos, about=about, card="")
+    return {"keras": folder, "onnx": exports / "model.onnx", "litert": exports / "float32.tflite"}
+
+
+@pytest.mark.parametrize("kind", ["keras", "onnx", "litert"])
+def test_the_command_says_of_every_test_photo_what_was_evaluated(kind, models, archive, answers, tmp_path, run) -> None:
+    words = ["--model", str(models[kind]), "--crop", "none", "--output", "parquet", "--to", str(tmp_path / "rows")]
+    run(tmp_path, "gender-pipeline", "predict", str(archive), *words)
+    rows = pd.read_parquet(tmp_path / "rows")
+    rows = rows.set_index(rows["photo"].str.extract(r"(\w{64})\.jpg$", expand=False)).loc[answers.index]
+    assert len(rows) >= 1000
+    assert (rows["label"] == answers["predicted"]).all()
+    assert (rows["p_male"] - answers["p_male"]).abs().max() < 1e-3
+
+
+def test_mlflows_model_says_of_every_test_photo_what_was_evaluated(models, archive, answers) -> None:
+    class Context:
+        artifacts = {"model": str(models["keras"])}  # noqa: RUF012
+
+    classifier = PhotoClassifier()
+    classifier.load_context(Context())
+    with ZipFile(archive) as file:
+        photos = pd.DataFrame({"image": [file.read(f"{image_id}.jpg") for image_id in answers.index]})
+    rows = classifier.predict(Context(), photos, {"crop": "none"}).set_index(answers.index)
+    assert (rows["label"] == answers["predicted"]).all()
+    assert (rows["probability"] - answers["probability"]).abs().max() < 1e-3

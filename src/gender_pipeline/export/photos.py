@@ -64,7 +64,7 @@ def _members(path: Path, limits: ArchiveLimits) -> Iterator[Member]:
     if path.is_dir() or _is_archive(path):
         # In a folder the names of members begin with its own.
         top = path.parent if path.is_dir() else path
-        return (Member(str(top / member.name), member.data, member.problem) for member in read_members(path, limits))
+        return (Member(_shown(top / member.name), member.data, member.problem) for member in read_members(path, limits))
     return iter([_read(path, limits.max_member_mib << 20)])
 
 
@@ -77,7 +77,12 @@ def _read(path: Path, max_bytes: int) -> Member:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        return Member(str(path), b"", error.strerror or "unreadable")
+        return Member(_shown(path), b"", error.strerror or "unreadable")
     if len(data) > max_bytes:
-        return Member(str(path), b"", f"larger than {max_bytes >> 20} MiB")
-    return Member(str(path), data)
+        return Member(_shown(path), b"", f"larger than {max_bytes >> 20} MiB")
+    return Member(_shown(path), data)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as what can be written to any file: what is no UTF-8 in it becomes `?`."""
+    return str(path).encode("utf-8", "replace").decode()

@@ -4,21 +4,32 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
-from mlflow.types.schema import ColSpec, Schema
+from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, Schema
 
-from gender_pipeline.export.predictor import Predictor
+from gender_pipeline.export.predictor import PhotoAnswer, Predictor
 from gender_pipeline.training import TrainedModel
 
-REQUIREMENTS = ("keras", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "scipy", "tensorflow", "tqdm")
+REQUIREMENTS = ("dlib-bin", "keras", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "scipy", "tensorflow", "tqdm")
+CROPS = ("", "face", "none")  # the first follows the model: a parameter of a signature cannot be None
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec("binary", "image")]),
-    outputs=Schema([ColSpec("string", "label"), ColSpec("double", "probability")]),
+    outputs=Schema(
+        [
+            ColSpec("string", "label", required=False),
+            ColSpec("double", "probability", required=False),
+            ColSpec("long", "n_faces"),
+            ColSpec("string", "problem", required=False),
+        ]
+    ),
+    params=ParamSchema([ParamSpec("crop", "string", CROPS[0])]),
 )
 
 
@@ -28,18 +39,42 @@ class PhotoClassifier(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load network, preprocessing and label names."""
         self.predictor = Predictor.of(TrainedModel.load(Path(context.artifacts["model"])))
+        self.lock = Lock()  # MLflow's server predicts in threads, and a network is for one at a time
 
     def predict(  # MLflow names the arguments
         self,
         context: PythonModelContext,  # noqa: ARG002
         model_input: pd.DataFrame,
-        params: Any = None,  # noqa: ARG002
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Return `label` and `probability` (float64 in [0, 1]) of N photos; column `image` holds their bytes."""
-        probabilities = self.predictor.predict(list(model_input["image"]))
-        best = probabilities.argmax(axis=1)
-        labels = [self.predictor.class_names[index] for index in best]
-        return pd.DataFrame({"label": labels, "probability": probabilities.max(axis=1).astype("float64")})
+        """Answer N photos, each by its largest face; bad bytes are a row with a problem.
+
+        Args:
+            context: Not used.
+            model_input: N rows; column `image` holds encoded photos.
+            params: `crop`: `face` finds faces, `none` takes photos as they are, and an empty text follows the model.
+
+        Returns:
+            N rows: `label`, `probability` (in [0, 1]), `n_faces` (1 for a photo as it is) and `problem`, where there
+            is no answer; what is not known is None.
+
+        Raises:
+            MlflowException: `crop` is none of these.
+        """
+        crop = (params or {}).get("crop", CROPS[0])
+        if crop not in CROPS:
+            raise MlflowException.invalid_parameter_value(f"crop: expected one of {CROPS}, received {crop!r}")
+        with self.lock:
+            rows = [self._row(answer) for answer in self.predictor.answer(model_input["image"], crop=crop or None)]
+        # As objects, None stays None, and null in JSON; as a number it would be NaN, which JSON does not have.
+        return pd.DataFrame(rows, columns=SIGNATURE.outputs.input_names(), dtype=object)
+
+    def _row(self, answer: PhotoAnswer) -> tuple[str | None, float | None, int, str | None]:
+        if not answer.faces:
+            return None, None, 0, answer.problem
+        probabilities = answer.faces[0].probabilities
+        best = int(probabilities.argmax())
+        return self.predictor.class_names[best], float(probabilities[best]), len(answer.faces), None
 
 
 def log_model(model: TrainedModel, model_card: str) -> tuple[str, str]:

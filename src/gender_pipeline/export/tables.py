@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from tqdm import tqdm
 
@@ -15,6 +15,10 @@ from gender_pipeline.export.photos import answer_members, count_photos, find_pho
 from gender_pipeline.export.predictor import NO_FACE, Crop, PhotoAnswer, Predictor
 from gender_pipeline.files import atomic_path
 from gender_pipeline.schema import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 _BOX: Final = ("x", "y", "width", "height")
 _GROUP_ROWS: Final = 1000  # of a Parquet file: what is held in memory
@@ -118,6 +122,16 @@ def face_rows(name: str, answer: PhotoAnswer, class_names: Sequence[str]) -> lis
     return rows
 
 
+def rows_table(rows: Sequence[Row], class_names: Sequence[str]) -> "pd.DataFrame":
+    """Return rows as a table whose columns have the same types whatever is in them, were it nothing."""
+    import pandas as pd
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(list(rows), _schema(class_names))
+    found: pd.DataFrame = table.to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+    return found
+
+
 @contextmanager
 def rows_writer(output: str, path: Path, class_names: Sequence[str]) -> Iterator[Write]:
     """Give a function that writes the rows of a photo as they come; the file is there when all are, and not before.
@@ -156,9 +170,7 @@ def _parquet_writer(path: Path, class_names: Sequence[str]) -> Iterator[Write]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = {"photo": pa.string(), "label": pa.string(), "problem": pa.string(), "face": pa.int32()}
-    kinds |= dict.fromkeys(_BOX, pa.int32())
-    schema = pa.schema([(name, kinds.get(name, pa.float32())) for name in _columns(class_names)])
+    schema = _schema(class_names)
     waiting: list[Row] = []
     with pq.ParquetWriter(path, schema) as writer:
 
@@ -171,6 +183,14 @@ def _parquet_writer(path: Path, class_names: Sequence[str]) -> Iterator[Write]:
         yield write
         if waiting:
             writer.write_table(pa.Table.from_pylist(waiting, schema))
+
+
+def _schema(class_names: Sequence[str]) -> "pa.Schema":
+    import pyarrow as pa
+
+    kinds = {"photo": pa.string(), "label": pa.string(), "problem": pa.string(), "face": pa.int32()}
+    kinds |= dict.fromkeys(_BOX, pa.int32())
+    return pa.schema([(name, kinds.get(name, pa.float32())) for name in _columns(class_names)])
 
 
 def _columns(class_names: Sequence[str]) -> list[str]:

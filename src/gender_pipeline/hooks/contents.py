@@ -97,6 +97,26 @@ def _log_folds(summary: dict[str, Any], story: Story) -> None:  # noqa: ARG001
     mlflow.log_metrics({f"evaluation/test.{name}": value["mean"] for name, value in summary["metrics"].items()})
 
 
+def _log_exports(comparison: dict[str, Any], story: Story) -> None:  # noqa: ARG001
+    import mlflow
+
+    formats = comparison["formats"].items()
+    numbers = {f"{name}.{metric}": value for name, row in formats for metric, value in row.items()}
+    mlflow.log_metrics(_named("export", numbers))
+    mlflow.set_tag("export.version", comparison["version"])
+
+
+def _log_scoring(counts: dict[str, Any], story: Story) -> None:  # noqa: ARG001
+    import mlflow
+
+    mlflow.set_tag("model.version", f"{counts['model']}/{counts['version']}")
+    numbers = {name: value for name, value in counts.items() if isinstance(value, int)}
+    parts = {"without_face": "photos", "unreadable": "photos"}
+    parts |= {name: "faces" for name in numbers if name.startswith("answers.")}
+    shares = {f"{name}_share": numbers[name] / max(numbers[whole], 1) for name, whole in parts.items()}
+    mlflow.log_metrics(_named("scoring", {**numbers, **shares}))
+
+
 def _named(chapter: str, values: Mapping[str, Any]) -> dict[str, float]:
     return {f"{chapter}/{name}": value for name, value in finite(values).items()}
 
@@ -111,6 +131,8 @@ CONTENTS: Final[Mapping[str, Callable[[Any, Story], None]]] = {
     "metrics": _log_metrics,
     "trials": _log_choice,
     "fold_summary": _log_folds,
+    "scoring_counts": _log_scoring,
+    "export_comparison": _log_exports,
 }
 # What a run of later chapters begins with: it is told of as if the run had made it.
 STARTING_POINTS: Final = frozenset({"manifest", "split_manifest", "model"})

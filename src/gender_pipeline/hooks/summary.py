@@ -14,8 +14,10 @@ from rich.table import Table
 from gender_pipeline.evaluation.slices import interval_text
 from gender_pipeline.splitting import stratification_error
 
-# What to open after an experiment beside the story.
-_PAGES: Final = frozenset({"trials", "comparison_page", "cross_source_page", "fold_report", "label_review_page"})
+# What to open after a run beside the story.
+_PAGES: Final = frozenset(
+    {"trials", "comparison_page", "cross_source_page", "fold_report", "label_review_page", "export_page"}
+)
 
 
 class SummaryHooks:

@@ -57,6 +57,18 @@ def load_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         ImageError: In the words of the manifest's column `problem`, `reason` or `reason: detail`: `empty file`,
             `not an image`, `too many pixels`, `truncated`, `damaged`.
     """
+    image = open_image(data, max_pixels=max_pixels)
+    try:
+        image.load()
+    except (
+        Exception
+    ) as error:  # what PIL raises on hostile bytes is an open set: OSError, SyntaxError, struct.error, ...
+        raise _unreadable(error) from error
+    return image
+
+
+def open_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """Read an image's header and leave its pixels undecoded; arguments and errors are those of `load_image`."""
     if not data:
         raise ImageError("empty file")
     decoder = next((decoder for magic, decoder in _DECODERS if data.startswith(magic)), None)
@@ -64,16 +76,10 @@ def load_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
         raise ImageError("not an image: neither JPEG, PNG, BMP nor WebP")
     try:
         image = decoder(io.BytesIO(data))
-        if image.width * image.height > max_pixels:
-            raise ImageError(f"too many pixels: {image.width} x {image.height}")
-        image.load()
-    except ImageError:
-        raise
-    except (
-        Exception
-    ) as error:  # what PIL raises on hostile bytes is an open set: OSError, SyntaxError, struct.error, ...
-        reason = "truncated" if "truncated" in str(error).lower() else f"damaged: {str(error) or type(error).__name__}"
-        raise ImageError(reason) from error
+    except Exception as error:
+        raise _unreadable(error) from error
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"too many pixels: {image.width} x {image.height}")
     return image
 
 
@@ -173,6 +179,11 @@ def map_ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _unreadable(error: Exception) -> ImageError:
+    truncated = "truncated" in str(error).lower()
+    return ImageError("truncated" if truncated else f"damaged: {str(error) or type(error).__name__}")
 
 
 def _orientation(image: Image.Image) -> int:

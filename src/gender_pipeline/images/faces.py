@@ -81,10 +81,15 @@ def _detect(image: Image.Image, scale: float) -> list[Box]:
     return sorted(boxes, key=lambda box: (-box[2] * box[3], box))
 
 
-def _cut(image: Image.Image, box: Box, encoding: str) -> bytes:
+def square_around(box: Box) -> Box:
+    """Return the square that is cut out around a face, which may reach over the photo's edge."""
     x, y, width, height = box
     side = round(max(width, height) * _MARGIN)
-    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    return round(x + width / 2 - side / 2), round(y + height / 2 - side / 2), side, side
+
+
+def _cut(image: Image.Image, box: Box, encoding: str) -> bytes:
+    left, top, side, _ = square_around(box)
     inside = (max(left, 0), max(top, 0), min(left + side, image.width), min(top + side, image.height))
     outside = (inside[0] - left, inside[1] - top, left + side - inside[2], top + side - inside[3])
     crop = ImageOps.expand(image.crop(inside), outside, fill=_GREY)

@@ -73,6 +73,11 @@ class TrainedModel:
             "weights digest": self.weights_digest,
         }
 
+    @property
+    def preprocessing(self) -> str:
+        """The way from a photo's bytes to the network's input, in words."""
+        return _PREPROCESSING.format(self.recipe.image_size_px, _FRAMINGS[self.recipe.framing])
+
     def save(self, folder: Path) -> None:
         """Replace the folder by this model: `network.keras` and `model.json`, in one rename."""
         with atomic_folder(folder) as temporary:
@@ -81,7 +86,7 @@ class TrainedModel:
                 recipe=self.recipe,
                 class_names=self.class_names,
                 cut_layer=self.cut_layer,
-                preprocessing=_PREPROCESSING.format(self.recipe.image_size_px, _FRAMINGS[self.recipe.framing]),
+                preprocessing=self.preprocessing,
                 weights_digest=self.weights_digest,
                 network_sha256=file_digest(temporary / NETWORK_FILE),
             )

@@ -15,6 +15,7 @@ from gender_pipeline.__main__ import main
 from gender_pipeline.commands import predict as command
 from gender_pipeline.export import predictor as predictors
 from gender_pipeline.export.predictor import Predictor
+from lamp_models import lamp_file
 
 
 def brightness(pixels: np.ndarray) -> np.ndarray:
@@ -101,13 +102,13 @@ def test_a_file_that_is_no_model_is_one_line(photos: Path) -> None:
     assert answer.stderr.count("\n") == 1
 
 
-def test_an_exported_file_needs_neither_kedro_nor_mlflow_nor_tensorflow(photos: Path) -> None:
+def test_an_exported_file_needs_neither_kedro_nor_mlflow_nor_tensorflow(photos: Path, tmp_path: Path) -> None:
     program = f"""
 import sys
 from click.testing import CliRunner
 from gender_pipeline.__main__ import main
-answer = CliRunner().invoke(main, ["predict", {str(photos)!r}, "--model", {str(photos / "text.jpg")!r}])
-assert "model.json" in answer.output, answer.output
+answer = CliRunner().invoke(main, ["predict", {str(photos)!r}, "--model", {str(lamp_file(tmp_path))!r}])
+assert "white.png  light 100.0%, dark 0.0%" in answer.stdout, answer.output
 heavy = {{"kedro", "mlflow", "tensorflow", "keras", "pandas", "sklearn", "great_expectations"}} & set(sys.modules)
 assert not heavy, heavy
 """

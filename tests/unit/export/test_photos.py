@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -150,6 +151,15 @@ def test_csv_quotes_what_would_break_it(by_light: Predictor) -> None:
     text_writer("csv", file, by_light.class_names)(face_rows(name, answer, by_light.class_names))
     file.seek(0)
     assert pd.read_csv(file)["photo"].item() == name
+
+
+@pytest.mark.parametrize("output", ["csv", "json", "parquet"])
+def test_a_name_that_is_no_utf_8_can_be_written_all_the_same(by_light: Predictor, tmp_path: Path, output: str) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (9, 9)).save(path, "PNG")
+    with rows_writer(output, tmp_path / "rows", by_light.class_names) as write:
+        score(by_light, [path], write)
+    assert b"caf?.png" in (tmp_path / "rows").read_bytes()
 
 
 def test_photos_are_read_as_they_are_needed(by_light: Predictor, folder: Path) -> None:

@@ -96,3 +96,20 @@ def test_folds_are_compared_by_their_means(log) -> None:
 
 def test_what_a_run_may_start_from_can_be_logged() -> None:
     assert CONTENTS.keys() >= STARTING_POINTS
+
+
+def test_an_export_is_a_metric_a_format_and_measure_and_names_the_version(log) -> None:
+    formats = {"keras": {"file": "", "accuracy": 0.75}, "int8": {"file": "int8.tflite", "latency_1_ms": 2.5}}
+    run, _ = log("export_comparison", {"name": "tiny", "version": "7", "device": "a phone", "formats": formats})
+    assert run.data.metrics == {"export/keras.accuracy": 0.75, "export/int8.latency_1_ms": 2.5}
+    assert run.data.tags["export.version"] == "7"
+
+
+def test_a_scoring_says_how_many_and_which_shares_and_by_which_version(log) -> None:
+    counted = {"photos": 4, "faces": 3, "without_face": 1, "unreadable": 0, "answers.female": 3}
+    run, _ = log("scoring_counts", {"model": "tiny", "version": "7", **counted})
+    shares = {"without_face_share": 0.25, "unreadable_share": 0, "answers.female_share": 1}
+    assert run.data.metrics == {f"scoring/{name}": value for name, value in {**counted, **shares}.items()}
+    assert run.data.tags["model.version"] == "tiny/7"
+    run, _ = log("scoring_counts", {"model": "tiny", "version": "7", **dict.fromkeys(list(counted)[:4], 0)})
+    assert run.data.metrics["scoring/without_face_share"] == 0

@@ -12,7 +12,7 @@ from drawn_faces import FOUND, encoded, face, group
 from gender_pipeline.errors import ImageError
 from gender_pipeline.images import ingest
 from gender_pipeline.images.decode import load_image, to_rgb
-from gender_pipeline.images.faces import cut_faces, find_faces
+from gender_pipeline.images.faces import cut_faces, find_faces, square_around
 from gender_pipeline.schema import Photo
 
 PLACES = [(40, 50), (400, 300), (650, 20)]
@@ -64,10 +64,10 @@ def test_a_crop_is_a_square_around_the_face_with_its_pixels() -> None:
     picture = group([(300, 200)])
     (crop,) = cut_faces(encoded(picture, "PNG"))
     pixels = np.asarray(Image.open(io.BytesIO(crop.data)))
-    (x, y), side = centre(crop.box), len(pixels)
+    left, top, side, _ = square = square_around(crop.box)
     assert pixels.shape == (side, side, 3)
     assert side == pytest.approx(1.8 * crop.box[2], abs=1)
-    left, top = round(x - side / 2), round(y - side / 2)
+    assert centre(square) == pytest.approx(centre(crop.box), abs=1)
     np.testing.assert_array_equal(pixels, np.asarray(picture)[top : top + side, left : left + side])
 
 

@@ -12,13 +12,14 @@ import layouts
 from drawn_faces import encoded, group
 from gender_pipeline.errors import SourceError
 from gender_pipeline.images import rows, shards
-from gender_pipeline.images.faces import cut_faces
+from gender_pipeline.images.faces import FACES_VERSION, cut_faces
 from gender_pipeline.images.ingest import ingest
 from gender_pipeline.images.shards import ShardSettings, ShardStore
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SourceSettings, SourcesSettings, known_files
 
 OWN = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own")})
+WHOLE = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own", crop="face")})
 
 
 @pytest.fixture
@@ -107,8 +108,7 @@ def test_of_whole_photos_the_store_holds_the_faces(tmp_path) -> None:
         path = tmp_path / "raw" / "own" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    sources = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own", crop="face")})
-    store = run(tmp_path / "raw", tmp_path / "images", sources)
+    store = run(tmp_path / "raw", tmp_path / "images", WHOLE)
     rows = store.manifest().set_index("name")
     assert rows["problem"].dropna().to_dict() == {
         "a/none.jpg": "no face",
@@ -123,5 +123,39 @@ def test_of_whole_photos_the_store_holds_the_faces(tmp_path) -> None:
 
 def test_photos_that_are_to_be_cropped_from_now_on_are_read_anew(raw, tmp_path) -> None:
     assert run(raw, tmp_path / "images").manifest()["problem"].isna().all()
-    whole = SourcesSettings(data_sets={"own": SourceSettings(reader="folder", folder="own", crop="face")})
-    assert set(run(raw, tmp_path / "images", whole).manifest()["problem"]) == {"no face"}
+    assert set(run(raw, tmp_path / "images", WHOLE).manifest()["problem"]) == {"no face"}
+
+
+@pytest.fixture
+def whole_photos(tmp_path) -> Path:
+    """A raw root with two whole photos."""
+    for code in range(2):
+        write(tmp_path / "raw", whole_photo(code))
+    return tmp_path / "raw"
+
+
+def whole_photo(code: int) -> Photo:
+    return Photo(f"{code}.png", encoded(group([(100 + 200 * code, 50)]), "PNG"), subject_id="a", label="a")
+
+
+def test_of_whole_photos_that_grew_the_old_faces_are_not_stored_again(whole_photos, tmp_path) -> None:
+    first = run(whole_photos, tmp_path / "images", WHOLE)
+    write(whole_photos, whole_photo(2))
+    grown = run(whole_photos, tmp_path / "images", WHOLE)
+    assert set(first.indexes["own"].shards) < set(grown.indexes["own"].shards)
+    assert [shard.rows for shard in grown.indexes["own"].shards] == [2, 1]
+    assert grown.digest == run(whole_photos, tmp_path / "at_once", WHOLE).digest
+
+
+@pytest.mark.parametrize(("sources", "read"), [(OWN, []), (WHOLE, ["own"])], ids=["aligned", "whole"])
+def test_a_new_way_to_cut_reads_whole_photos_anew_and_no_others(
+    whole_photos, tmp_path, monkeypatch, sources: SourcesSettings, read: list[str]
+) -> None:
+    run(whole_photos, tmp_path / "images", sources)
+    updated, update = [], shards._update_source
+    monkeypatch.setattr(shards, "_update_source", lambda *args: updated.append(args[0].name) or update(*args))
+    run(whole_photos, tmp_path / "images", sources)
+    assert updated == []
+    monkeypatch.setattr("gender_pipeline.images.ingest.FACES_VERSION", FACES_VERSION + 1)
+    run(whole_photos, tmp_path / "images", sources)
+    assert updated == read

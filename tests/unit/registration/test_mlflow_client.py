@@ -65,7 +65,7 @@ def test_the_registry_follows_the_verdicts(models, photo_bytes) -> None:
     # What a server calls: encoded photos in, label and probability out.
     loaded = mlflow.pyfunc.load_model("models:/gender-classifier@production")
     answer = loaded.predict(pd.DataFrame({"image": [photo_bytes, photo_bytes]}))
-    assert list(answer.columns) == ["label", "probability"]
+    assert list(answer.columns) == ["label", "probability", "n_faces", "problem"]
     assert set(answer["label"]) <= {"female", "male"}
     assert answer["probability"].between(0.5, 1).all()
 
