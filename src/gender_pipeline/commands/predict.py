@@ -100,6 +100,6 @@ def _line(row: "Row", class_names: tuple[str, ...], top: int) -> str:
 
 def _summary(tally: "Tally", seconds: float, called: str, to: Path | None) -> str:
     answers = ", ".join(f"{number:,} {label}" for label, number in tally.labels.most_common()) or "none"
-    counts = f"{tally.photos:,} photos, {tally.photos / seconds:.3g} a second: {tally.faces:,} answers ({answers})"
+    counts = f"{tally.photos:,} photos, {tally.photos / seconds:,.1f} a second: {tally.faces:,} answers ({answers})"
     problems = f"{tally.without_face:,} without a face, {tally.unreadable:,} not readable"
     return f"{counts}, {problems}; by {called}{f'; in {to}' if to else ''}\n{MEANING}"

@@ -47,7 +47,7 @@ class ExportSettings(Settings):
         float_share: Share of its operations that `int8` leaves in float32, the first ones, in [0, 1): more of them cost
             speed, and make the answers more like the model's.
         n_photos: Test photos that the files are compared on; all there are where those are fewer.
-        repeats: Calls of which the median is a latency.
+        repeats: Calls with one photo of which the median is a latency; with 32 photos a fifth as many.
         tolerances: One for each format, and `keras` for the model itself where it computes in half precision.
     """
 

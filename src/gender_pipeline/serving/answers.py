@@ -74,7 +74,7 @@ class ModelDescription(ModelName):
     card: str = Field(description="Its model card, Markdown; empty where there is none.")
     classes: list[str]
     crop: str = Field(description="What is done with a photo: `face`, every face is answered; `none`, it is as it is.")
-    framing: str = Field(description="What of a photo, or of a face's square, is seen: its centre `square` or the `whole`.")
+    framing: str = Field(description="What of a photo is seen: its centre `square`, or the `whole` of it.")
     image_size_px: int
     facts: dict[str, str]
     since: datetime
