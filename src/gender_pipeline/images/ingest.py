@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gender_pipeline.errors import ImageError
 from gender_pipeline.images.decode import map_ahead
-from gender_pipeline.images.faces import FACES_VERSION, cut_faces
+from gender_pipeline.images.faces import FACES_VERSION, cut_faces, square_around
 from gender_pipeline.images.shards import ShardSettings, ShardStore, SourcePhotos, update_shards
 from gender_pipeline.schema import Photo
 from gender_pipeline.sources import SourceSettings, SourcesSettings, known_digests, read_photos, source_digest
@@ -37,9 +37,11 @@ def ingest(folder: Path, *, root: Path, sources: SourcesSettings, settings: Shar
 
 
 def crop_to_face(photo: Photo) -> Photo:
-    """Replace a whole photo by the crop of its largest face, whose place becomes `box`.
+    """Replace a whole photo by the crop of its largest face.
 
-    One without a face gets the problem `no face`; one that cannot be decoded stays as it is, and the checks say why.
+    Box and landmarks are in pixels of the crop then; where it was cut out, the attributes `crop_left_px`, `crop_top_px`
+    and `crop_side_px` say. A photo without a face gets the problem `no face`; one that cannot be decoded stays as it
+    is, and the checks say why.
     """
     if photo.problem:
         return photo
@@ -49,7 +51,18 @@ def crop_to_face(photo: Photo) -> Photo:
         return photo
     if not faces:
         return replace(photo, problem=NO_FACE)
-    return replace(photo, data=faces[0].data, box=faces[0].box)
+    (x, y, width, height), (left, top, side, _) = faces[0].box, square_around(faces[0].box)
+    return replace(
+        photo,
+        data=faces[0].data,
+        box=(x - left, y - top, width, height),
+        landmarks=photo.landmarks and _moved(photo.landmarks, left, top),
+        attributes={**photo.attributes, "crop_left_px": left, "crop_top_px": top, "crop_side_px": side},
+    )
+
+
+def _moved(landmarks: tuple[float, ...], left: int, top: int) -> tuple[float, ...]:
+    return tuple(value - (top if number % 2 else left) for number, value in enumerate(landmarks))
 
 
 def _photos(root: Path, settings: SourceSettings, digest_of: Callable[[Path], str]) -> SourcePhotos:

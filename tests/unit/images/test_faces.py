@@ -115,8 +115,21 @@ def test_a_whole_photo_becomes_the_crop_of_its_largest_face() -> None:
     picture.paste(face(FOUND[1], 400), (450, 100))
     data = encoded(picture)
     cropped = ingest.crop_to_face(photo(data))
-    assert (cropped.data, cropped.box) == (cut_faces(data)[0].data, cut_faces(data)[0].box)
-    assert replace(cropped, data=data, box=None) == photo(data)
+    largest = cut_faces(data)[0]
+    assert cropped.data == largest.data
+    assert replace(cropped, data=data, box=None, attributes={}) == photo(data)
+
+
+def test_box_and_landmarks_of_a_crop_lie_in_it_and_its_attributes_say_where_it_was() -> None:
+    data = encoded(group([(300, 200)]))
+    x, y, width, height = cut_faces(data)[0].box
+    landmarks = (float(x), float(y), float(x + width), float(y + height))
+    cropped = ingest.crop_to_face(replace(photo(data), landmarks=landmarks, attributes={"glasses": "no"}))
+    left, top, side = (cropped.attributes[f"crop_{name}_px"] for name in ("left", "top", "side"))
+    assert cropped.box == (x - left, y - top, width, height)
+    assert cropped.landmarks == (x - left, y - top, x - left + width, y - top + height)
+    assert side == load_image(cropped.data).width
+    assert cropped.attributes["glasses"] == "no"
 
 
 def test_a_photo_without_a_face_says_so_and_keeps_its_bytes() -> None:
