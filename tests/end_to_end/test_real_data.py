@@ -8,11 +8,15 @@ from zipfile import ZipFile
 import numpy as np
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 
 from gender_pipeline.export.pyfunc import PhotoClassifier
 from gender_pipeline.export.settings import ExportSettings, Tolerance
 from gender_pipeline.export.write import describe, write_exports
 from gender_pipeline.images.shards import ShardStore
+from gender_pipeline.serving.app import create_app
+from gender_pipeline.serving.models import ModelHolder, file_model
+from gender_pipeline.serving.settings import ServeSettings
 from gender_pipeline.training import TrainedModel
 
 pytestmark = pytest.mark.real_data
@@ -99,5 +103,21 @@ def test_mlflows_model_says_of_every_test_photo_what_was_evaluated(models, archi
     with ZipFile(archive) as file:
         photos = pd.DataFrame({"image": [file.read(f"{image_id}.jpg") for image_id in answers.index]})
     rows = classifier.predict(Context(), photos, {"crop": "none"}).set_index(answers.index)
+    assert (rows["label"] == answers["predicted"]).all()
+    assert (rows["probability"] - answers["probability"]).abs().max() < 1e-3
+
+
+def test_the_server_says_of_every_test_photo_what_was_evaluated(models, archive, answers) -> None:
+    holder = ModelHolder(lambda _: file_model(models["keras"]))
+    holder.load_first()
+    found = {}
+    with ZipFile(archive) as file, TestClient(create_app(holder, ServeSettings())) as client:
+        for start in range(0, len(answers), 32):
+            ids = answers.index[start : start + 32]
+            photos = [("photos", (image_id, file.read(f"{image_id}.jpg"))) for image_id in ids]
+            answer = client.post("/predict?crop=none", files=photos)
+            assert answer.status_code == 200
+            found |= {photo["name"]: photo["faces"][0] for photo in answer.json()["photos"]}
+    rows = pd.DataFrame.from_dict(found, orient="index").loc[answers.index]
     assert (rows["label"] == answers["predicted"]).all()
     assert (rows["probability"] - answers["probability"]).abs().max() < 1e-3

@@ -1,5 +1,7 @@
 """The converters, for a process of their own: they print a lot, patch numpy, and may end the process they run in."""
 
+import csv
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,7 +99,9 @@ def _in_bytes(converter: Any, photo: NDArray[np.float32], float_share: float) ->
 
     debugger = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_dataset=lambda: [[photo]])
     debugger.run()
-    names = list(debugger.layer_statistics)
+    table = io.StringIO()
+    debugger.layer_statistics_dump(table)  # the only place where it gives the names that it takes below
+    names = [row["tensor_name"] for row in csv.DictReader(table.getvalue().splitlines())]
     first = names[: int(float_share * len(names))]
     debugger.options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=first)
     return bytes(debugger.get_nondebug_quantized_model())

@@ -17,7 +17,8 @@ FACES_VERSION: Final = 1  # raise it when the same photo gives other crops: what
 # The detector finds faces of 80 px and more: where the longer side has 640 px, those of an eighth of it. A photo that
 # shows none is looked at once more in twice the size, which takes four times as long.
 _WORKING_PX: Final = (640, 1280)
-# Small photos are enlarged, for a face that fills them is small too.
+# Small photos are enlarged, for a face that fills them is small too: at first only so far.
+_SMALL_PX: Final = 384
 _MOST_ENLARGED: Final = 2.0
 # Side of the crop in boxes: as in CelebA's aligned photos; in age-gender's it is 1.3 (docs/explanation/faces.md).
 _MARGIN: Final = 1.8
@@ -67,7 +68,9 @@ def find_faces(image: Image.Image) -> list[Box]:
     Returns:
         (x, y, width, height) in pixels, which may reach over the photo's edge; the largest first.
     """
-    scales = dict.fromkeys(min(size_px / max(image.size), _MOST_ENLARGED) for size_px in _WORKING_PX)
+    side = max(image.size)
+    first, second = (min(size_px / side, _MOST_ENLARGED) for size_px in _WORKING_PX)
+    scales = dict.fromkeys((min(first, max(1.0, _SMALL_PX / side)), second))
     return next(filter(None, (_detect(image, scale) for scale in scales)), [])
 
 

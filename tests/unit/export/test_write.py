@@ -18,8 +18,9 @@ from exported import saved, tiny_trained
 from gender_pipeline.errors import ExportError
 from gender_pipeline.export import write
 from gender_pipeline.export.compare import check_exports, compare_exports
+from gender_pipeline.export.convert import write_litert
 from gender_pipeline.export.labelled import LabelledPhotos
-from gender_pipeline.export.networks import EXPORT_FILE, folder_digest
+from gender_pipeline.export.networks import EXPORT_FILE, folder_digest, load_network
 from gender_pipeline.export.predictor import Predictor, load_predictor
 from gender_pipeline.export.settings import FILES, KERAS, ExportSettings, Tolerance
 from gender_pipeline.files import file_digest
@@ -104,6 +105,17 @@ def test_each_runtime_answers_batches_of_any_size_as_keras_does(world: World, na
     tolerance = 1e-4 if name in ("saved_model", "model.onnx", "float32.tflite") else 0.1
     np.testing.assert_allclose(found.classify(pixels), expected, atol=tolerance)
     assert found.class_names == world.model.class_names
+
+
+def test_the_more_operations_stay_in_float32_the_closer_int8_is_to_the_model(world: World, tmp_path: Path) -> None:
+    expected = Predictor.of(world.model).classify(world.photos.pixels)
+    off = []
+    for share in (0.0, 0.9):
+        path = tmp_path / f"{share}.tflite"
+        photos = world.photos.pixels[:8]
+        write_litert(world.folder / "saved_model", path, "int8", photos=photos, float_share=share)
+        off.append(np.abs(load_network(path)(world.photos.pixels.astype(np.float32)) - expected).mean())
+    assert off[1] < 0.8 * off[0]
 
 
 def test_the_answers_are_not_all_the_same(world: World) -> None:
