@@ -20,7 +20,11 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+# A conversion takes seconds: the first case goes with every run.
+LONG = [pytest.param(case, id=name, marks=pytest.mark.long) for name, case in list(CASES.items())[1:]]
+
+
+@pytest.mark.parametrize("case", [pytest.param(next(iter(CASES.values())), id=next(iter(CASES))), *LONG])
 def test_every_head_is_exported_and_answers_as_in_float32(
     case: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,8 @@ class ExportSettings(Settings):
     """
 
     formats: tuple[Format, ...] = Field(default=tuple(FILES), min_length=1)
-    n_representative: int = Field(default=100, ge=1, le=10_000)
-    float_share: float = Field(default=0.4, ge=0, lt=1)
+    n_representative: int = Field(default=200, ge=1, le=10_000)
+    float_share: float = Field(default=0.6, ge=0, lt=1)
     n_photos: int = Field(default=2000, ge=1, le=20_000)
     repeats: int = Field(default=30, ge=1, le=10_000)
     tolerances: Mapping[Format | Literal["keras"], Tolerance]
