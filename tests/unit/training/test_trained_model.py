@@ -159,7 +159,7 @@ def test_answers_through_the_cache_agree_with_the_predictor(
     model = untrained(Recipe(**{**recipe.model_dump(), "trainable": trainable}))
     wanted = [*reversed(album.ids), album.ids[0]]
     found = predict_photos(model, wanted, album, FeatureCache(tmp_path))
-    expected = Predictor(model).predict([album.photos[image_id] for image_id in wanted])
+    expected = Predictor.of(model).predict([album.photos[image_id] for image_id in wanted])
     assert (found.dtype, found.shape) == (np.float32, (49, 2))
     np.testing.assert_allclose(found, expected, atol=2e-3)
     np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-5)
@@ -171,7 +171,7 @@ def test_the_real_backbone_answers_alike_through_the_cache_and_without(
     real = {"backbone": "efficientnet_lite0", "weights": "imagenet", "image_size_px": 64}
     model = untrained(Recipe(**{**recipe.model_dump(), **real}))
     found = predict_photos(model, album.ids, album, FeatureCache(tmp_path))
-    np.testing.assert_allclose(found, Predictor(model).predict(list(album.photos.values())), atol=2e-3)
+    np.testing.assert_allclose(found, Predictor.of(model).predict(list(album.photos.values())), atol=2e-3)
 
 
 def test_a_loaded_model_finds_the_features_of_its_training(
