@@ -29,7 +29,7 @@ from gender_pipeline.images.faces import Box
 PORTRAITS: Final = Path("../shared/data/portraits")
 N_PHOTOS: Final = 200
 N_LARGE: Final = 60
-WORKING_PX: Final = ((640,), (1280,), (640, 1280))
+WORKING_PX: Final = ((640, 640), (1280, 1280), (640, 1280))  # looked at first, and then where nothing was found
 MARGINS: Final = (1.3, 1.8, 2.4)
 # Widths of faces in shares of the photo's longer side.
 BINS: Final = ("over 1/8", "1/16 to 1/8", "under 1/16")
@@ -71,7 +71,7 @@ def _detection(portraits: Sequence[Scene], large: Sequence[Scene], empty: Sequen
             wrong, _ = _cut_all(empty)
         there, hit = _hits(large, found, width)
         shares = " | ".join(f"{hit[name]} of {there[name]}" for name in BINS)
-        sides = ", then ".join(f"{size:,}" for size in sizes)
+        sides = ", then ".join(f"{size:,}" for size in dict.fromkeys(sizes))
         rest = f"{sum(map(len, found)) - hit.total()} | {sum(map(len, wrong))} | {rate:.0f}"
         print(f"| {sides} px | {sum(map(bool, small))} | {small_rate:.0f} | {shares} | {rest} |", flush=True)
 

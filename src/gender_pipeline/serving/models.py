@@ -12,8 +12,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from gender_pipeline.export.predictor import Predictor, load_predictor
+from gender_pipeline.images.decode import WORKERS, map_ahead
+from gender_pipeline.images.faces import find_faces
 from gender_pipeline.serving.logs import log
 from gender_pipeline.serving.metrics import Metrics
 
@@ -144,7 +147,9 @@ def _one_at_a_time(predictor: Predictor) -> Predictor:
 
 
 def _warm(predictor: Predictor, max_batch: int) -> None:
-    """Answer grey photos: the first pass of a size compiles, and the detector of faces is made at its first use."""
+    """Look at grey photos: the first pass of a size compiles, and a detector of faces is made at its first use."""
+    if predictor.crop == "face":
+        list(map_ahead(find_faces, [Image.new("RGB", (64, 64), "grey")] * WORKERS))
     for n_faces in sorted({1, 2, max_batch}):
         side = predictor.image_size_px
         predictor.classify(np.full((n_faces, side, side, 3), 128, np.uint8))

@@ -1,5 +1,6 @@
 """The version that answers, and how another one takes its place."""
 
+from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -113,6 +114,15 @@ def test_a_version_is_warmed_at_the_sizes_it_will_see() -> None:
 
     ModelHolder(lambda _: served(network=network), max_batch=7).load_first()
     assert {1, 7} <= set(sizes)
+
+
+@pytest.mark.parametrize("crop", ["face", "none"])
+def test_the_detector_is_there_before_the_first_face(crop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+    monkeypatch.setattr(module, "find_faces", looked_at.append)
+    model = served()
+    ModelHolder(lambda _: replace(model, predictor=replace(model.predictor, crop=crop))).load_first()
+    assert bool(looked_at) is (crop == "face")
 
 
 def test_the_first_version_must_be_had(registry: Registry) -> None:
