@@ -80,6 +80,7 @@ class FolderDataset(AbstractDataset[Any, Any]):
         filepath: Where the folder is.
         reader: Name (`module:function`) of the function that is called with the folder's path on load.
         reader_args: Further arguments for it.
+        keep: Whether what was read is kept until no further node of the run needs it, instead of read for each.
         metadata: Free-form; `mlflow` names the artifact folder the content is logged to.
     """
 
@@ -89,25 +90,36 @@ class FolderDataset(AbstractDataset[Any, Any]):
         filepath: str,
         reader: str = "pathlib:Path",
         reader_args: dict[str, Any] | None = None,
+        keep: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.path = Path(filepath)
         self.reader = reader
         self.reader_args = reader_args or {}
+        self.keep = keep
         self.metadata = metadata or {}
+        self._kept: Any = None
 
     def load(self) -> Any:
-        """Call the reader with the folder's path."""
-        return resolve_name(self.reader)(self.path, **self.reader_args)
+        """Call the reader with the folder's path, unless what it gave was kept."""
+        if self._kept is not None:
+            return self._kept
+        data = resolve_name(self.reader)(self.path, **self.reader_args)
+        self._kept = data if self.keep else None
+        return data
 
     def save(self, data: Any) -> None:
-        """Let the data write itself to the folder."""
+        """Let the data write itself to the folder; what was kept of an earlier one is dropped."""
+        self._release()
         if isinstance(data, Mapping):
             write_folder(self.path, data)
         elif hasattr(data, "save"):
             data.save(self.path)
         else:
             data(self.path)
+
+    def _release(self) -> None:
+        self._kept = None
 
     def _exists(self) -> bool:
         return self.path.exists()

@@ -44,3 +44,21 @@ def test_a_folder_takes_a_mapping_an_object_that_saves_or_a_writer(tmp_path) -> 
     FolderDataset(filepath=str(tmp_path / "made")).save(lambda folder: folder.mkdir())
     assert (tmp_path / "model").is_dir()
     assert (tmp_path / "made").is_dir()
+
+
+def test_what_is_kept_is_read_once_until_it_is_released_or_replaced(tmp_path) -> None:
+    dataset = FolderDataset(filepath=str(tmp_path / "a"), reader="gender_pipeline.files:read_folder", keep=True)
+    dataset.save({"b": b"1"})
+    first = dataset.load()
+    assert first == {"b": b"1"}
+    assert dataset.load() is first
+    dataset.release()
+    assert dataset.load() is not first
+    dataset.save({"b": b"2"})
+    assert dataset.load() == {"b": b"2"}
+
+
+def test_what_is_not_kept_is_read_each_time(tmp_path) -> None:
+    dataset = FolderDataset(filepath=str(tmp_path / "a"), reader="gender_pipeline.files:read_folder")
+    dataset.save({"b": b"1"})
+    assert dataset.load() is not dataset.load()

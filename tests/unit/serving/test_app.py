@@ -6,6 +6,8 @@ from io import StringIO
 import pytest
 from fastapi.testclient import TestClient
 
+from drawn_faces import encoded, group
+from gender_pipeline.images.faces import cut_faces, square_around
 from gender_pipeline.serving.answers import DISCLAIMER
 from gender_pipeline.serving.models import ModelHolder
 from lamp_models import Serve, by_light, form, served, shade
@@ -64,6 +66,14 @@ def test_a_heat_map_is_a_grid_of_what_the_label_hangs_on(client: TestClient) -> 
     answer = client.post("/heat-map", content=shade(51), headers=PNG).json()
     assert answer["label"] == "dark"
     assert {len(row) for row in answer["grid"]} == {len(answer["grid"])} == {8}
+
+
+def test_a_heat_map_lies_on_the_square_that_was_cut_out_around_the_face(client: TestClient) -> None:
+    photo = encoded(group([(40, 50), (400, 300)]), "PNG")
+    second = cut_faces(photo)[1]
+    answer = client.post("/heat-map?crop=face&face=1", content=photo, headers=PNG).json()
+    square = tuple(answer["box"][edge] for edge in ("x", "y", "width", "height"))
+    assert square == square_around(second.box) != second.box
 
 
 def test_a_heat_map_of_a_face_that_is_not_there_is_refused(client: TestClient) -> None:
