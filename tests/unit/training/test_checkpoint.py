@@ -41,7 +41,9 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("saves_until_killed", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "saves_until_killed", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(3, marks=pytest.mark.long), 5]
+)
 def test_a_training_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     recipe: Recipe,
     album: Any,
@@ -132,6 +134,7 @@ print(model.weights_digest, len(saves))
 """
 
 
+@pytest.mark.long
 def test_a_process_that_was_killed_is_gone_on_from_by_the_next_one(
     recipe: Recipe, album: Any, split_manifest: pd.DataFrame, tmp_path: Path
 ) -> None:

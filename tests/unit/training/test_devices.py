@@ -46,6 +46,7 @@ for trainable in ("head", "all"):
 """
 
 
+@pytest.mark.long
 def test_two_devices_train_as_one_does(tmp_path: Path) -> None:
     arguments = [str(Path(__file__).parent), str(tmp_path)]
     found = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
