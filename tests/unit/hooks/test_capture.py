@@ -37,7 +37,6 @@ def project(tmp_path):
 @pytest.fixture
 def tags(project, tmp_path):
     """Return a function that calls the hooks inside of an MLflow run, and gives that run's tags."""
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     mlflow.create_experiment("captures", artifact_location=str(tmp_path))
     mlflow.set_experiment("captures")
@@ -65,7 +64,7 @@ def tags(project, tmp_path):
         return dict(mlflow.get_run(run.info.run_id).data.tags)
 
     yield call_hooks
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def test_a_run_of_the_story_is_reproducible_from_the_commit_it_names(project, tags) -> None:

@@ -16,7 +16,6 @@ NAN = float("nan")
 def log(tmp_path_factory):
     """Return a function that logs a data set to a run of its own, and gives run and story."""
     folder = tmp_path_factory.mktemp("mlflow")
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     experiment = mlflow.create_experiment("contents", artifact_location=folder.as_uri())
 
@@ -27,7 +26,7 @@ def log(tmp_path_factory):
         return mlflow.get_run(run.info.run_id), story
 
     yield log_content
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def test_every_metric_is_called_after_its_chapter(log) -> None:

@@ -53,7 +53,6 @@ class Tracking:
 def life(tmp_path, monkeypatch):
     story = Pipeline([Node(lambda value: value, "raw_archives", "registered_model", name="story")])
     monkeypatch.setattr("gender_pipeline.hooks.life.pipelines", {"__default__": story})
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     hooks = LifeHooks()
     hooks.after_context_created(
@@ -62,7 +61,7 @@ def life(tmp_path, monkeypatch):
     yield hooks
     hooks.end_stopped()
     mlflow.end_run()
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

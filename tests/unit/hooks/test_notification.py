@@ -12,12 +12,11 @@ ANSWER = {"name": "gender-classifier", "version": "3", "aliases": ["production",
 
 @pytest.fixture(scope="module", autouse=True)
 def run_id(tmp_path_factory):
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
     with mlflow.start_run(experiment_id="0", log_system_metrics=False) as run:
         mlflow.log_metrics({"evaluation/test.accuracy": 0.75, "evaluation/test.celeba.accuracy": 0.5, "seconds/x": 1})
     yield run.info.run_id
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def test_a_failure_is_told_with_its_reason(run_id) -> None:

@@ -9,10 +9,9 @@ from gender_pipeline.hooks.stopped import close_open_runs, mark_killed, session_
 @pytest.fixture(scope="module", autouse=True)
 def client(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mlflow")
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def start() -> str:

@@ -43,7 +43,6 @@ def catalog(tmp_path) -> DataCatalog:
 @pytest.fixture
 def hooks(tmp_path, catalog):
     """Return hooks in an open run, as `MlflowRun` leaves it."""
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = mlflow.create_experiment("test", artifact_location=(tmp_path / "a").as_uri())
     hooks = TrackingHooks()
@@ -51,7 +50,7 @@ def hooks(tmp_path, catalog):
     with mlflow.start_run(experiment_id=experiment, run_name="__default__", log_system_metrics=False):
         hooks.before_pipeline_run({"env": "smoke", "pipeline_names": None}, catalog)
         yield hooks
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 def current():

@@ -21,10 +21,9 @@ STORY = Pipeline([step("read"), step("register")])
 
 @pytest.fixture
 def client(tmp_path):
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ COMMIT, CAPTURE = "a" * 40, "b" * 40
 def server(tmp_path_factory):
     """A store with one captured, registered run, version 1 and alias production."""
     folder = tmp_path_factory.mktemp("store")
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
     client = MlflowClient()
     experiment = client.create_experiment("faces", artifact_location=(folder / "artifacts").as_uri())
@@ -23,7 +22,7 @@ def server(tmp_path_factory):
     client.create_model_version("gender-classifier", f"runs:/{run.info.run_id}/model", run_id=run.info.run_id)
     client.set_registered_model_alias("gender-classifier", "production", 1)
     yield run.info.run_id
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.parametrize("target", ["gender-classifier/1", "1", "@production", "gender-classifier/@production"])
